@@ -1,0 +1,122 @@
+//! One test a rule: each breaks one thing in a policy that is otherwise right.
+
+use super::*;
+
+/// A policy with one age and one KMS entry, complete.
+pub(crate) const GOOD: &str = r#"
+schema = 1
+[source]
+repository = "https://git.acme.example/platform/secrets"
+object_format = "sha1"
+manifest = "clef.yaml"
+[[source.signer]]
+name = "release"
+principal = "release@acme.example"
+ssh = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f comment"
+[kms]
+endpoint = "aws"
+[[pack]]
+identity = "checkout"
+environment = "production"
+namespaces = ["stripe", "rds-orders"]
+decrypt = ["arn:aws:kms:eu-west-1:111122223333:key/sops", { kms = "arn:aws:kms:eu-west-1:111122223333:key/sops-2", context = { app = "x" } }]
+envelope = "arn:aws:kms:eu-west-1:111122223333:key/envelope"
+signer = { kms = "arn:aws:kms:eu-west-1:111122223333:key/signer", public_key = "MCowBQYDK2VwAyEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=" }
+signers = ["release"]
+max_ttl_seconds = 86400
+max_commit_age_seconds = 604800
+[[pack]]
+identity = "checkout"
+environment = "dev"
+namespaces = ["stripe"]
+unseal = { kms = "arn:aws:kms:eu-west-1:111122223333:key/dev-age", recipient = "age1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq" }
+recipient = "age1pppppppppppppppppppppppppppppppppppppppppppppppppppppppppp"
+signer = { kms = "arn:aws:kms:eu-west-1:111122223333:key/dev-signer" }
+signers = ["release"]
+max_ttl_seconds = 3600
+max_commit_age_seconds = 604800
+missing_cells = "skip"
+only_recipients = true
+"#;
+
+fn error(from: &str, to: &str) -> PolicyError {
+    assert_eq!(GOOD.matches(from).count(), 1, "the test must change exactly one place: {from}");
+    Policy::parse(GOOD.replacen(from, to, 1).as_bytes()).unwrap_err()
+}
+
+fn code(from: &str, to: &str) -> &'static str {
+    error(from, to).code()
+}
+
+#[test]
+fn a_good_policy_is_read_in_full() {
+    let policy = Policy::parse(GOOD.as_bytes()).unwrap();
+    assert!(!policy.is_simulated());
+    let production = policy.pack("checkout", "production").unwrap();
+    assert_eq!(policy.signers_of(production).count(), 1);
+    let CellKeys::Kms(keys) = &production.cell_keys else { panic!("kms") };
+    assert_eq!(keys[1].context["app"], "x");
+    let dev = policy.pack("checkout", "dev").unwrap();
+    assert_eq!((dev.missing_cells, dev.only_recipients), (MissingCells::Skip, true));
+    assert!(policy.pack("checkout", "staging").is_none());
+}
+
+#[test]
+fn single_values_are_checked() {
+    assert_eq!(code("schema = 1", "schema = 2"), "policy_schema");
+    assert_eq!(code(r#"object_format = "sha1""#, r#"object_format = "sha256""#), "policy_not_supported");
+    assert_eq!(code(r#"object_format = "sha1""#, r#"object_format = "md5""#), "policy_value");
+    assert_eq!(code(r#"manifest = "clef.yaml""#, r#"manifest = "../clef.yaml""#), "policy_value");
+    assert_eq!(code("ssh-ed25519 AAAA", "ssh-rsa AAAA"), "policy_value");
+    assert_eq!(code(r#"endpoint = "aws""#, r#"endpoint = "localhost""#), "policy_value");
+    assert_eq!(code(r#"endpoint = "aws""#, r#"simulated = { url = "http://localhost:1", ca = "-----BEGIN CERTIFICATE-----" }"#), "policy_value");
+    assert_eq!(code(r#"endpoint = "aws""#, r#"simulated = { url = "https://localhost:1/x", ca = "-----BEGIN CERTIFICATE-----" }"#), "policy_value");
+    assert_eq!(code(":key/envelope", ":alias/envelope"), "policy_value");
+    assert_eq!(code(":key/envelope", ":key/mrk-1"), "policy_value");
+    assert_eq!(code("max_ttl_seconds = 3600", "max_ttl_seconds = 0"), "policy_value");
+    assert_eq!(code("MCowBQYDK2VwAyEA", "MCowBQYDK2VwAyEB"), "policy_value");
+    assert_eq!(code("age1ppp", "age1bpp"), "policy_value");
+    assert_eq!(code(r#"missing_cells = "skip""#, r#"missing_cells = "ignore""#), "policy_value");
+    assert_eq!(code(r#"["stripe", "rds-orders"]"#, "[]"), "policy_value");
+    assert_eq!(code(r#"only_recipients = true"#, r#"approvals = { threshold = 2, from = ["a"] }"#), "policy_not_supported");
+    assert_eq!(code(r#"only_recipients = true"#, r#"pending = "name""#), "policy_not_supported");
+}
+
+#[test]
+fn a_signer_must_exist_and_be_needed() {
+    let two = GOOD.replacen(r#"signers = ["release"]"#, r#"signers = ["nobody"]"#, 1);
+    assert_eq!(Policy::parse(two.as_bytes()).unwrap_err().code(), "policy_unknown_signer");
+    let none = GOOD.replacen(r#"signers = ["release"]"#, "signers = []", 1);
+    assert_eq!(Policy::parse(none.as_bytes()).unwrap_err().code(), "policy_value");
+}
+
+#[test]
+fn keys_serve_one_environment_and_one_purpose() {
+    // one key for two environments
+    assert_eq!(code(":key/dev-signer", ":key/signer"), "policy_shared_key");
+    // one key for two purposes in one environment
+    assert_eq!(code(":key/dev-signer", ":key/dev-age"), "policy_shared_key");
+    assert_eq!(code(":key/envelope", ":key/sops"), "policy_shared_key");
+    // the cells' recipient is not the artifact's
+    assert_eq!(
+        code(
+            "age1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq",
+            "age1pppppppppppppppppppppppppppppppppppppppppppppppppppppppppp"
+        ),
+        "policy_shared_key"
+    );
+    assert_eq!(code(":key/sops-2", ":key/sops"), "policy_duplicate");
+    assert_eq!(code(r#"environment = "dev""#, r#"environment = "production""#), "policy_duplicate");
+}
+
+#[test]
+fn suggestions_name_the_nearest_key() {
+    let text = error("only_recipients", "only_recipient").to_string();
+    assert!(text.contains("did you mean `only_recipients`?"), "{text}");
+}
+
+#[test]
+fn sizes_are_bounded() {
+    assert_eq!(Policy::parse(&vec![b'#'; 300 * 1024]).unwrap_err(), PolicyError::TooLong);
+    assert_eq!(Policy::parse(&[0xff]).unwrap_err(), PolicyError::NotText);
+}
