@@ -1,0 +1,69 @@
+//! What the test files share.
+#![allow(dead_code, reason = "each test program uses its own part")]
+
+use std::path::PathBuf;
+
+use age::x25519::Identity;
+use packproof_sops::{Cell, Format, KeyEntry, Limits, Plain, SopsError, Value, open_age_entry};
+
+pub(crate) fn testdata(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata").join(path)
+}
+
+pub(crate) fn read(path: &str) -> Vec<u8> {
+    std::fs::read(testdata(path)).unwrap()
+}
+
+pub(crate) fn identity() -> Identity {
+    let file = String::from_utf8(read("TEST-ONLY-age-key.txt")).unwrap();
+    file.lines().find(|line| line.starts_with("AGE-SECRET-KEY-1")).unwrap().parse().unwrap()
+}
+
+pub(crate) fn format_of(path: &str) -> Format {
+    if path.ends_with(".json") { Format::Json } else { Format::Yaml }
+}
+
+/// The whole way with the test key.
+pub(crate) fn decrypt(bytes: &[u8], format: Format) -> Result<Plain, SopsError> {
+    let cell = Cell::parse(bytes, format, &Limits::default())?;
+    let [KeyEntry::Age { enc, .. }] = cell.entries() else { panic!("one age entry expected") };
+    let key = open_age_entry(enc, &identity())?;
+    cell.decrypt(&key)
+}
+
+/// Whether the values are those of sops's JSON output, in the same order. It does not show comments.
+pub(crate) fn same_map(ours: &[(String, Value)], theirs: &serde_json::Value) -> Result<(), String> {
+    let theirs = theirs.as_object().ok_or("not a map for sops")?;
+    if ours.len() != theirs.len() {
+        return Err(format!("{} keys for {}", ours.len(), theirs.len()));
+    }
+    for ((key, value), (their_key, their_value)) in ours.iter().zip(theirs) {
+        if key != their_key {
+            return Err(format!("key {key:?} for {their_key:?}"));
+        }
+        same(value, their_value).map_err(|error| format!("{key:?}: {error}"))?;
+    }
+    Ok(())
+}
+
+fn same(ours: &Value, theirs: &serde_json::Value) -> Result<(), String> {
+    let equal = match ours {
+        Value::Null => theirs.is_null(),
+        Value::Bool(ours) => theirs.as_bool() == Some(*ours),
+        Value::Int(ours) => theirs.as_i64() == Some(*ours),
+        // serde_json may round the last digit otherwise; the MAC is over all digits.
+        Value::Float(ours) => theirs.as_f64().is_some_and(|theirs| (ours - theirs).abs() <= ours.abs() * f64::EPSILON),
+        Value::Str(ours) | Value::Time(ours) => theirs.as_str() == Some(ours.expose()),
+        Value::Map(ours) => return same_map(ours, theirs),
+        Value::List(ours) => {
+            let ours: Vec<_> = ours.iter().filter(|item| !matches!(item, Value::Comment(_))).collect();
+            let theirs = theirs.as_array().ok_or("no list for sops")?;
+            for (ours, theirs) in ours.iter().zip(theirs) {
+                same(ours, theirs)?;
+            }
+            ours.len() == theirs.len()
+        }
+        Value::Comment(_) => false,
+    };
+    if equal { Ok(()) } else { Err(format!("not sops's {theirs}")) }
+}
