@@ -1,0 +1,46 @@
+//! Attested AWS KMS from Rust: calls whose answers only this enclave can open.
+//!
+//! `aws-sdk-kms` speaks to KMS over any stream the host hands over ([`Dial`]); TLS ends here, under Amazon's roots
+//! compiled in. Every call carries an attestation document with an RSA key made in the enclave ([`Recipient`]), and an
+//! answer is used only when it
+//!
+//! * carries no plaintext (an answer to a call without attestation does: a downgrade),
+//! * names the very key that was asked for,
+//! * holds a `CiphertextForRecipient` of exactly the profile below, for exactly this RSA key.
+//!
+//! What a good answer proves: the holder of Amazon's certificate for the endpoint sent it in this session, so KMS
+//! opened this blob under this key and context. What it does not: that the blob belongs to the caller's file (bind that
+//! outside), nor that nobody else may decrypt (that is the key policy's matter). `CiphertextForRecipient` itself has no
+//! authentication: anyone who saw the RSA key can make one. Only the TLS session vouches for it.
+//!
+//! [`Client`] makes the calls, [`sealed`] derives the private keys that live in KMS between packs. Time, transport and
+//! credentials are arguments; no configuration file is read. The SDK itself looks at four environment variables
+//! (`AWS_EXECUTION_ENV`, `AWS_LAMBDA_FUNCTION_NAME`, `_X_AMZN_TRACE_ID`, `SMITHY_CLIENT_SDK_CUSTOM_PARTITION`): none
+//! changes the endpoint, the credentials or the trust, and an enclave's first process has no environment.
+//!
+//! `examples/attested_decrypt.rs` is a complete program.
+//!
+#![doc = include_str!("../SPEC.md")]
+#![forbid(unsafe_code)]
+
+mod answer;
+mod arn;
+mod client;
+mod cms;
+mod endpoint;
+mod error;
+mod recipient;
+pub mod sealed;
+mod transport;
+
+pub use answer::data_key;
+pub use arn::KeyArn;
+pub use client::{
+    Call, Client, Clock, Config, Credentials, DEFAULT_MAX_ATTEMPTS, MAX_BLOB_BYTES, MAX_CONCURRENT_CALLS,
+    MAX_DOCUMENT_BYTES, Timeouts,
+};
+pub use endpoint::Endpoint;
+pub use error::{Class, KmsError};
+pub use recipient::{Recipient, RecipientKey};
+pub use sealed::{Purpose, SealContext, derive_private_key};
+pub use transport::{Dial, DialFuture, MAX_ANSWER_BYTES};
