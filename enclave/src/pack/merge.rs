@@ -1,0 +1,76 @@
+//! `DecryptedFiles → MergedSecrets`: Clef's nested `{namespace: {key: string}}`, in the manifest's order.
+
+use ed25519_dalek::SigningKey;
+use packproof_artifact::{
+    matrix::CellFormat,
+    plaintext::PlaintextBuilder,
+    value::{Scalar, to_clef_string},
+};
+use packproof_receipt::statement::KmsCall;
+use packproof_secret::SecretBytes;
+use packproof_sops::Value;
+
+use super::{
+    PackError,
+    decrypt::{DecryptedFile, DecryptedFiles},
+    unwrap::EnvelopeKey,
+    verify::VerifiedInputs,
+};
+
+/// The artifact's plaintext, as Clef would write it.
+pub struct MergedSecrets {
+    pub(super) inputs: VerifiedInputs,
+    pub(super) plaintext: SecretBytes,
+    pub(super) namespaces: Vec<String>,
+    pub(super) key_count: u64,
+    pub(super) envelope: Option<EnvelopeKey>,
+    pub(super) signer: SigningKey,
+    pub(super) calls: Vec<KmsCall>,
+}
+
+/// Merges all cells; their values are wiped here.
+///
+/// # Errors
+/// [`PackError::ContentRefused`], naming the cell, for a value or key that Clef would mangle or cannot carry.
+pub fn merge(decrypted: DecryptedFiles) -> Result<MergedSecrets, PackError> {
+    let DecryptedFiles { inputs, files, envelope, signer, calls } = decrypted;
+    let mut builder = PlaintextBuilder::new();
+    let mut namespaces = Vec::with_capacity(files.len());
+    for DecryptedFile { namespace, path, plain } in files {
+        let format = if path.ends_with(".json") { CellFormat::Json } else { CellFormat::Yaml };
+        merge_file(&mut builder, &namespace, format, &plain.entries).ok_or(PackError::ContentRefused(path))?;
+        namespaces.push(namespace);
+    }
+    let (plaintext, counts) = builder.finish();
+    let key_count = u64::try_from(counts.keys).unwrap_or(u64::MAX);
+    Ok(MergedSecrets { inputs, plaintext, namespaces, key_count, envelope, signer, calls })
+}
+
+fn merge_file(
+    builder: &mut PlaintextBuilder,
+    namespace: &str,
+    format: CellFormat,
+    entries: &[(String, Value)],
+) -> Option<()> {
+    builder.begin_namespace(namespace).ok()?;
+    for (key, value) in entries {
+        let text = to_clef_string(scalar(value)?, format).ok()?;
+        builder.entry(key, text.expose()).ok()?;
+    }
+    Some(())
+}
+
+/// `None` for what is no value at all (a comment).
+fn scalar(value: &Value) -> Option<Scalar<'_>> {
+    Some(match value {
+        Value::Null => Scalar::Null,
+        Value::Str(text) => Scalar::Str(text.expose()),
+        Value::Int(number) => Scalar::Int(*number),
+        Value::Float(number) => Scalar::Float(*number),
+        Value::Bool(truth) => Scalar::Bool(*truth),
+        Value::Time(text) => Scalar::Time(text.expose()),
+        Value::List(_) => Scalar::List,
+        Value::Map(_) => Scalar::Map,
+        Value::Comment(_) => return None,
+    })
+}
