@@ -47,9 +47,9 @@ impl std::fmt::Display for MeasuredPolicyError {
             Self::Policy(error) => error.fmt(f),
             Self::Nsm(error) => error.fmt(f),
             Self::DebugMode => f.write_str("a measurement is zero: the enclave runs in debug mode; start it without"),
-            Self::NotMeasured => f.write_str(
-                "PCR2 is not the measurement of this policy; assemble the image again with packproof-eif",
-            ),
+            Self::NotMeasured => {
+                f.write_str("PCR2 is not the measurement of this policy; assemble the image again with packproof-eif")
+            }
         }
     }
 }
@@ -96,5 +96,52 @@ impl MeasuredPolicy {
     /// PCR0, PCR1, PCR2 of the running image.
     pub fn measurements(&self) -> &Measurements {
         &self.measurements
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use packproof_nsm::AttestationRequest;
+    use packproof_receipt::measure::Pcr;
+
+    use super::*;
+
+    const POLICY: &[u8] = include_bytes!("../tests/data/packproof.toml");
+
+    struct Registers([Pcr; 3]);
+
+    impl Nsm for Registers {
+        fn attest(&self, _: &AttestationRequest<'_>) -> Result<Vec<u8>, NsmError> {
+            panic!("loading a policy makes no document")
+        }
+        fn pcr(&self, index: u8) -> Result<Pcr, NsmError> {
+            Ok(self.0[usize::from(index)])
+        }
+        fn random(&self, _: &mut [u8]) -> Result<(), NsmError> {
+            panic!("loading a policy needs no randomness")
+        }
+    }
+
+    fn code(registers: [Pcr; 3], policy: &[u8]) -> &'static str {
+        MeasuredPolicy::load(policy, &Registers(registers)).unwrap_err().code()
+    }
+
+    #[test]
+    fn a_policy_is_believed_only_as_measured() {
+        let measured = [[1; 48], [2; 48], policy_pcr2(POLICY)];
+        assert!(MeasuredPolicy::load(POLICY, &Registers(measured)).is_ok());
+        assert_eq!(code(measured, &[POLICY, b"\n"].concat()), "policy_not_measured");
+        assert_eq!(code([[1; 48], [2; 48], [3; 48]], POLICY), "policy_not_measured");
+        assert_eq!(code(measured, b"schema = 1"), "policy_syntax");
+    }
+
+    #[test]
+    fn any_zero_register_is_debug_mode() {
+        let measured = [[1; 48], [2; 48], policy_pcr2(POLICY)];
+        for index in 0..3 {
+            let mut registers = measured;
+            registers[index] = [0; 48];
+            assert_eq!(code(registers, POLICY), "debug_mode");
+        }
     }
 }

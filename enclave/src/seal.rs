@@ -68,10 +68,10 @@ pub async fn seal(enclave: &Enclave, request: SealRequest) -> Result<SealAnswer,
         policy_sha256: enclave.policy.sha256_hex(),
         born_on: session.clock.now().to_rfc3339(),
     };
-    let birth_statement = serde_json::to_vec(&statement).map_err(|_| PackError::Crypto("writing the birth statement"))?;
-    let birth_document = enclave
-        .attest(DocumentTag::Birth, &birth_statement, None, challenge.as_ref())
-        .map_err(PackError::Nsm)?;
+    let birth_statement =
+        serde_json::to_vec(&statement).map_err(|_| PackError::Crypto("writing the birth statement"))?;
+    let birth_document =
+        enclave.attest(DocumentTag::Birth, &birth_statement, None, challenge.as_ref()).map_err(PackError::Nsm)?;
     Ok(SealAnswer { blob, birth_statement, birth_document })
 }
 
@@ -99,7 +99,8 @@ pub(crate) fn ed25519_spki(key: &VerifyingKey) -> Vec<u8> {
 pub(crate) fn age_identity(private: &Secret<32>) -> Result<Identity, PackError> {
     const FAILED: PackError = PackError::Crypto("making the age key");
     let words = Zeroizing::new(private.expose().to_base32().into_iter().map(bech32::u5::to_u8).collect::<Vec<u8>>());
-    let digits = words.iter().map(|word| bech32::u5::try_from_u8(*word)).collect::<Result<Vec<_>, _>>().map_err(|_| FAILED)?;
+    let digits =
+        words.iter().map(|word| bech32::u5::try_from_u8(*word)).collect::<Result<Vec<_>, _>>().map_err(|_| FAILED)?;
     let text = Zeroizing::new(bech32::encode("age-secret-key-", digits, Variant::Bech32).map_err(|_| FAILED)?);
     let text = Zeroizing::new(text.to_ascii_uppercase());
     text.parse().map_err(|_| FAILED)

@@ -180,9 +180,8 @@ fn attest(enclave: &Enclave, challenge: Option<Vec<u8>>) -> Result<Vec<u8>, Pack
     let challenge = pack::verify::challenge(challenge)?;
     let description = message::encode(&described(enclave));
     let key = enclave.receipt_key.spki_der();
-    let document = enclave
-        .attest(DocumentTag::Describe, &description, Some(key), challenge.as_ref())
-        .map_err(PackError::Nsm)?;
+    let document =
+        enclave.attest(DocumentTag::Describe, &description, Some(key), challenge.as_ref()).map_err(PackError::Nsm)?;
     Ok(message::encode(&Attested { description, document }))
 }
 

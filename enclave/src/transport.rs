@@ -56,7 +56,8 @@ impl Transport for Vsock {
 
     fn connect_host(&self, port: u32) -> StreamFuture<'_> {
         Box::pin(async move {
-            let connecting = tokio::task::spawn_blocking(move || vsock::VsockStream::connect_with_cid_port(PARENT_CID, port));
+            let connecting =
+                tokio::task::spawn_blocking(move || vsock::VsockStream::connect_with_cid_port(PARENT_CID, port));
             let joined = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await?;
             let stream = joined.map_err(io::Error::other)??;
             into_stream(OwnedFd::from(stream))

@@ -203,15 +203,23 @@ impl std::fmt::Display for PackError {
         match self {
             Self::Request(what) => write!(f, "the request is not well formed: {what}"),
             Self::NotInPolicy { identity, environment } => {
-                write!(f, "the measured policy has no [[pack]] for {identity:?} in {environment:?}; add one and pin the new image")
+                write!(
+                    f,
+                    "the measured policy has no [[pack]] for {identity:?} in {environment:?}; add one and pin the new image"
+                )
             }
             Self::OnlySeal { missing } => {
-                write!(f, "the policy sets no {missing} here, so only `packproof seal` is allowed; seal, add it, pin the new image")
+                write!(
+                    f,
+                    "the policy sets no {missing} here, so only `packproof seal` is allowed; seal, add it, pin the new image"
+                )
             }
             Self::AlreadySealed { pinned } => {
                 write!(f, "the policy pins {pinned} here, so another key is not made; remove it to rotate")
             }
-            Self::NoSealedAgeKey => f.write_str("the policy opens these cells with decrypt keys, not with a sealed age key"),
+            Self::NoSealedAgeKey => {
+                f.write_str("the policy opens these cells with decrypt keys, not with a sealed age key")
+            }
             Self::Ttl { max_seconds } => write!(f, "the ttl must be 1 to {max_seconds} seconds here"),
             Self::Git(error) => error.fmt(f),
             Self::Signature(error) => error.fmt(f),
@@ -220,10 +228,12 @@ impl std::fmt::Display for PackError {
                 f,
                 "the commit is {age_seconds} seconds old and the policy allows {max_seconds}; commit and sign anew"
             ),
-            Self::CommitInFuture => f.write_str("the commit's signed date is in the future; check the committer's clock"),
-            Self::NoRepositoryMarker => {
-                f.write_str("the commit holds no regular file .packproof/repository; add it with the policy's repository in it")
+            Self::CommitInFuture => {
+                f.write_str("the commit's signed date is in the future; check the committer's clock")
             }
+            Self::NoRepositoryMarker => f.write_str(
+                "the commit holds no regular file .packproof/repository; add it with the policy's repository in it",
+            ),
             Self::WrongRepository => {
                 f.write_str("the commit's .packproof/repository names another repository than the measured policy")
             }
@@ -240,7 +250,9 @@ impl std::fmt::Display for PackError {
             Self::NamespaceNotInPolicy(name) => {
                 write!(f, "the manifest gives the identity namespace {name:?}, which the measured policy does not")
             }
-            Self::CellMissing(path) => write!(f, "{path:?} is not in the commit; add it, or set missing_cells = \"skip\""),
+            Self::CellMissing(path) => {
+                write!(f, "{path:?} is not in the commit; add it, or set missing_cells = \"skip\"")
+            }
             Self::CellNotRegular(path) => write!(f, "{path:?} is not a regular file"),
             Self::Cell { path, error } => write!(f, "{path:?}: {error}"),
             Self::NoAllowedKey(path) => write!(
@@ -256,13 +268,15 @@ impl std::fmt::Display for PackError {
             Self::ForeignRecipient { path, recipient } => {
                 write!(f, "{path:?} can also be opened by {recipient:?}, and the policy says only_recipients")
             }
-            Self::ExtraObjects { count } => write!(f, "the request carries {count} objects that this pack does not need"),
+            Self::ExtraObjects { count } => {
+                write!(f, "the request carries {count} objects that this pack does not need")
+            }
             Self::SealedKeyMissing(which) => write!(f, "this pack needs the sealed {which}; pass its file"),
             Self::Kms { purpose, error } => write!(f, "{purpose}: {error}"),
             Self::PolicyKey(error) => write!(f, "a key of the measured policy is refused: {error}"),
-            Self::WrongSealedSigner => {
-                f.write_str("the sealed signer holds another key than the policy's signer.public_key; pass the right file")
-            }
+            Self::WrongSealedSigner => f.write_str(
+                "the sealed signer holds another key than the policy's signer.public_key; pass the right file",
+            ),
             Self::WrongSealedAgeKey => {
                 f.write_str("the sealed age key is another one than the policy's unseal.recipient; pass the right file")
             }

@@ -44,9 +44,8 @@ pub fn receipt(clock: &Clock, enclave: &Enclave, signed: SignedPack) -> Result<P
     let statement = to_bytes(&pack_statement(clock, enclave, signed)?)?;
     let pae_sha256: [u8; 32] = Sha256::digest(bundle::pae(bundle::PAYLOAD_TYPE, &statement)).into();
     let spki = enclave.receipt_key.spki_der();
-    let document = enclave
-        .attest(DocumentTag::Receipt, &pae_sha256, Some(spki), challenge.as_ref())
-        .map_err(PackError::Nsm)?;
+    let document =
+        enclave.attest(DocumentTag::Receipt, &pae_sha256, Some(spki), challenge.as_ref()).map_err(PackError::Nsm)?;
     let evidence = to_bytes(&evidence_statement(&pae_sha256, &document))?;
     let line = |statement: &[u8]| {
         enclave.receipt_key.sign_line(statement).map_err(|_| PackError::Crypto("signing the receipt"))

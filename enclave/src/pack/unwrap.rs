@@ -62,7 +62,13 @@ enum Slot {
 pub async fn unwrap(session: &Session, mut inputs: VerifiedInputs) -> Result<UnwrappedKeys, PackError> {
     let verified = std::mem::take(&mut inputs.cells);
     let mut calls = Calls::new(session);
-    calls.decrypt_sealed(Slot::Signer, &inputs, &inputs.pack.signer.kms, Purpose::Signer, &inputs.host.sealed_signer)?;
+    calls.decrypt_sealed(
+        Slot::Signer,
+        &inputs,
+        &inputs.pack.signer.kms,
+        Purpose::Signer,
+        &inputs.host.sealed_signer,
+    )?;
     if let CellKeys::Sealed { kms, .. } = &inputs.pack.cell_keys {
         let blob = inputs.host.sealed_age_key.as_ref().ok_or(PackError::SealedKeyMissing("age key"))?;
         calls.decrypt_sealed(Slot::AgeKey, &inputs, kms, Purpose::AgeKey, blob)?;
@@ -110,7 +116,8 @@ fn open_cells(
         let data_key = match (opener, identity) {
             (Opener::Kms { .. }, _) => keys.remove(&index),
             (Opener::Age { enc }, Some(identity)) => Some(
-                open_age_entry(&enc, identity).map_err(|error| PackError::Cell { path: String::clone(&path), error })?,
+                open_age_entry(&enc, identity)
+                    .map_err(|error| PackError::Cell { path: String::clone(&path), error })?,
             ),
             (Opener::Age { .. }, None) => None,
         };

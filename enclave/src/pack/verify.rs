@@ -7,7 +7,9 @@ use packproof_artifact::{
     matrix::{CellFormat, CellPath, cells},
     seal::check_recipient,
 };
-use packproof_gitobj::{Commit, Kind, Limits, Lookup, Mode, ObjectBag, ObjectFormat, ObjectId, lookup, sshsig::PublicKey};
+use packproof_gitobj::{
+    Commit, Kind, Limits, Lookup, Mode, ObjectBag, ObjectFormat, ObjectId, lookup, sshsig::PublicKey,
+};
 use packproof_receipt::{
     policy::{CellKeys, MissingCells, Pack, Policy, Target},
     statement::{Assurance, CommitSignature, Dependency, DependencyFacts, KeyEntry as EntryFact, Role, SourceFacts},
@@ -176,10 +178,7 @@ fn verify_signature(policy: &Policy, pack: &Pack, commit: &Commit) -> Result<Com
         .map(|signer| PublicKey::parse(&signer.ssh).map_err(PackError::PolicySigner))
         .collect::<Result<Vec<_>, _>>()?;
     let index = commit.verify_signature(&keys).map_err(PackError::Signature)?;
-    let (signer, key) = signers
-        .get(index)
-        .zip(keys.get(index))
-        .ok_or(PackError::Crypto("finding the signer"))?;
+    let (signer, key) = signers.get(index).zip(keys.get(index)).ok_or(PackError::Crypto("finding the signer"))?;
     Ok(CommitSignature {
         scheme: "ssh-ed25519".into(),
         signer: signer.name.clone(),
@@ -254,12 +253,13 @@ fn read_manifest(policy: &Policy, reader: &Reader<'_>) -> Result<Manifest, PackE
 fn check_manifest(pack: &Pack, manifest: &Manifest) -> Result<(), PackError> {
     let identity =
         manifest.identity(&pack.identity).ok_or_else(|| PackError::UnknownIdentity(pack.identity.clone()))?;
-    let target = identity
-        .target(&pack.environment)
-        .ok_or_else(|| PackError::UnknownEnvironment(pack.environment.clone()))?;
+    let target =
+        identity.target(&pack.environment).ok_or_else(|| PackError::UnknownEnvironment(pack.environment.clone()))?;
     let (found, agrees) = match (target, &pack.target) {
         (ManifestTarget::Age { recipient }, Target::Age(pinned)) => (recipient, recipient == pinned),
-        (ManifestTarget::Kms { provider, key_id }, Target::Kms(pinned)) => (key_id, *provider == KmsProvider::Aws && key_id == pinned),
+        (ManifestTarget::Kms { provider, key_id }, Target::Kms(pinned)) => {
+            (key_id, *provider == KmsProvider::Aws && key_id == pinned)
+        }
         (ManifestTarget::Age { recipient: other } | ManifestTarget::Kms { key_id: other, .. }, _) => (other, false),
     };
     if !agrees {
@@ -341,9 +341,7 @@ fn check_only_recipients(pack: &Pack, path: &str, entries: &[KeyEntry]) -> Resul
         _ => true,
     });
     match foreign {
-        Some(entry) => {
-            Err(PackError::ForeignRecipient { path: path.to_owned(), recipient: describe(entry).1 })
-        }
+        Some(entry) => Err(PackError::ForeignRecipient { path: path.to_owned(), recipient: describe(entry).1 }),
         None => Ok(()),
     }
 }
@@ -382,8 +380,7 @@ fn object_facts(policy: &Policy, bag: &ObjectBag, reader: &Reader<'_>) -> Result
         });
     }
     facts.sort_by_key(|fact| fact.annotations.role);
-    for (path, role) in
-        [(REPOSITORY_MARKER, Role::RepositoryMarker), (policy.source.manifest.as_str(), Role::Manifest)]
+    for (path, role) in [(REPOSITORY_MARKER, Role::RepositoryMarker), (policy.source.manifest.as_str(), Role::Manifest)]
     {
         if let Found::File(file) = reader.read(path)? {
             facts.push(blob_fact(path, role, &file));
@@ -415,8 +412,5 @@ fn plain_facts(role: Role) -> DependencyFacts {
 }
 
 fn digests(name: &str, id: &ObjectId, body: &[u8]) -> BTreeMap<String, String> {
-    BTreeMap::from([
-        (name.to_owned(), id.to_string()),
-        ("sha256".to_owned(), hex::encode(Sha256::digest(body))),
-    ])
+    BTreeMap::from([(name.to_owned(), id.to_string()), ("sha256".to_owned(), hex::encode(Sha256::digest(body)))])
 }

@@ -78,11 +78,16 @@ impl FrameError {
 impl std::fmt::Display for FrameError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::TooLong { stated, maximum } => write!(f, "a frame of {stated} bytes is above the maximum of {maximum}"),
+            Self::TooLong { stated, maximum } => {
+                write!(f, "a frame of {stated} bytes is above the maximum of {maximum}")
+            }
             Self::Truncated => f.write_str("the stream ended inside a frame"),
             Self::Closed => f.write_str("the peer closed the stream without an answer"),
             Self::WrongVersion(found) => {
-                write!(f, "the peer speaks protocol version {found}, this program speaks {VERSION}; use matching releases")
+                write!(
+                    f,
+                    "the peer speaks protocol version {found}, this program speaks {VERSION}; use matching releases"
+                )
             }
             Self::WrongKind(found) => write!(f, "a frame of kind {found} was not expected here"),
             Self::TooShort => f.write_str("a frame is too short to hold version and kind"),
@@ -97,7 +102,10 @@ impl std::error::Error for FrameError {}
 ///
 /// # Errors
 /// [`FrameError`]; the length is checked before the body is allocated, and the buffer grows only with bytes that came.
-pub async fn read_frame<S: AsyncRead + Unpin>(stream: &mut S, maximum: usize) -> Result<(FrameKind, Vec<u8>), FrameError> {
+pub async fn read_frame<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    maximum: usize,
+) -> Result<(FrameKind, Vec<u8>), FrameError> {
     let length = read_length(stream, maximum).await?;
     read_rest(stream, length).await
 }
@@ -120,7 +128,10 @@ pub async fn read_length<S: AsyncRead + Unpin>(stream: &mut S, maximum: usize) -
 ///
 /// # Errors
 /// [`FrameError`].
-pub async fn read_rest<S: AsyncRead + Unpin>(stream: &mut S, length: usize) -> Result<(FrameKind, Vec<u8>), FrameError> {
+pub async fn read_rest<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    length: usize,
+) -> Result<(FrameKind, Vec<u8>), FrameError> {
     let body_len = length.checked_sub(2).ok_or(FrameError::TooShort)?;
     let mut head = [0; 2];
     read_exact(stream, &mut head).await?;
@@ -147,7 +158,11 @@ async fn read_exact<S: AsyncRead + Unpin>(stream: &mut S, out: &mut [u8]) -> Res
 ///
 /// # Errors
 /// [`FrameError::TooLong`] for a body that the length field cannot state, [`FrameError::Io`] when the stream fails.
-pub async fn write_frame<S: AsyncWrite + Unpin>(stream: &mut S, kind: FrameKind, body: &[u8]) -> Result<(), FrameError> {
+pub async fn write_frame<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    kind: FrameKind,
+    body: &[u8],
+) -> Result<(), FrameError> {
     let stated = body.len().saturating_add(2);
     let length = u32::try_from(stated)
         .ok()

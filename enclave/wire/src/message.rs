@@ -205,7 +205,9 @@ pub fn encode<T: Serialize>(message: &T) -> Vec<u8> {
 /// Positions and member names only, never values.
 pub fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
     serde_json::from_slice(body).map_err(|error| match error.classify() {
-        serde_json::error::Category::Data => format!("a member is missing, unknown or of another type at column {}", error.column()),
+        serde_json::error::Category::Data => {
+            format!("a member is missing, unknown or of another type at column {}", error.column())
+        }
         _ => format!("not a JSON message at line {} column {}", error.line(), error.column()),
     })
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{ArtifactSigner, CellKeys, KmsEndpoint, MasterKey, MissingCells, Pack, Policy, Source, SourceSigner, Target};
+use super::{
+    ArtifactSigner, CellKeys, KmsEndpoint, MasterKey, MissingCells, Pack, Policy, Source, SourceSigner, Target,
+};
 
 /// A policy is a page or two; a larger file is not one.
 pub const MAX_POLICY_BYTES: usize = 256 * 1024;
@@ -259,11 +261,9 @@ fn https_authority(url: &str) -> Option<(String, u16)> {
 fn pack(raw: RawPack) -> Result<Pack, PolicyError> {
     let at = format!("[[pack]] {}/{}", raw.identity, raw.environment);
     let wrong = |reason: &str| PolicyError::Value { at: at.clone(), reason: reason.into() };
-    for (key, present) in [
-        ("approvals", raw.approvals.is_some()),
-        ("pending", raw.pending.is_some()),
-        ("schemas", raw.schemas.is_some()),
-    ] {
+    for (key, present) in
+        [("approvals", raw.approvals.is_some()), ("pending", raw.pending.is_some()), ("schemas", raw.schemas.is_some())]
+    {
         if present {
             return Err(PolicyError::NotSupported { at: format!("{at}: {key}") });
         }

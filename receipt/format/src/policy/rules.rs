@@ -80,7 +80,10 @@ fn check_pack(policy: &Policy, pack: &Pack, at: &str) -> Result<(), PolicyError>
         return Err(PolicyError::Duplicate { what: format!("{at}: a namespace") });
     }
     if pack.signers.is_empty() {
-        return Err(value(&format!("{at}: signers"), "must name at least one [[source.signer]]; there is no unsigned mode"));
+        return Err(value(
+            &format!("{at}: signers"),
+            "must name at least one [[source.signer]]; there is no unsigned mode",
+        ));
     }
     for name in &pack.signers {
         if !policy.source.signers.iter().any(|signer| signer.name == *name) {
@@ -106,7 +109,10 @@ fn check_pack(policy: &Policy, pack: &Pack, at: &str) -> Result<(), PolicyError>
     if let Some(key) = &pack.signer.public_key {
         let der = BASE64_STANDARD.decode(key).unwrap_or_default();
         if der.len() != 44 || !der.starts_with(&ED25519_SPKI_PREFIX) {
-            return Err(value(&format!("{at}: signer.public_key"), "must be an Ed25519 SPKI, DER, base64 (MCowBQYDK2VwAyEA…)"));
+            return Err(value(
+                &format!("{at}: signer.public_key"),
+                "must be an Ed25519 SPKI, DER, base64 (MCowBQYDK2VwAyEA…)",
+            ));
         }
     }
     Ok(())
@@ -149,10 +155,10 @@ fn check_uses<'a>(uses: &mut Uses<'a>, pack: &'a Pack) -> Result<(), PolicyError
                 uses.0.insert(key, (&pack.environment, purpose, here));
                 Ok(())
             }
-            Some((environment, other, _)) if *environment == pack.environment && *other == purpose && shareable => Ok(()),
-            Some((_, _, first)) => {
-                Err(PolicyError::Shared { key: key.to_owned(), first: first.clone(), second: here })
+            Some((environment, other, _)) if *environment == pack.environment && *other == purpose && shareable => {
+                Ok(())
             }
+            Some((_, _, first)) => Err(PolicyError::Shared { key: key.to_owned(), first: first.clone(), second: here }),
         }
     };
     match &pack.cell_keys {

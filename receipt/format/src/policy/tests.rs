@@ -69,8 +69,20 @@ fn single_values_are_checked() {
     assert_eq!(code(r#"manifest = "clef.yaml""#, r#"manifest = "../clef.yaml""#), "policy_value");
     assert_eq!(code("ssh-ed25519 AAAA", "ssh-rsa AAAA"), "policy_value");
     assert_eq!(code(r#"endpoint = "aws""#, r#"endpoint = "localhost""#), "policy_value");
-    assert_eq!(code(r#"endpoint = "aws""#, r#"simulated = { url = "http://localhost:1", ca = "-----BEGIN CERTIFICATE-----" }"#), "policy_value");
-    assert_eq!(code(r#"endpoint = "aws""#, r#"simulated = { url = "https://localhost:1/x", ca = "-----BEGIN CERTIFICATE-----" }"#), "policy_value");
+    assert_eq!(
+        code(
+            r#"endpoint = "aws""#,
+            r#"simulated = { url = "http://localhost:1", ca = "-----BEGIN CERTIFICATE-----" }"#
+        ),
+        "policy_value"
+    );
+    assert_eq!(
+        code(
+            r#"endpoint = "aws""#,
+            r#"simulated = { url = "https://localhost:1/x", ca = "-----BEGIN CERTIFICATE-----" }"#
+        ),
+        "policy_value"
+    );
     assert_eq!(code(":key/envelope", ":alias/envelope"), "policy_value");
     assert_eq!(code(":key/envelope", ":key/mrk-1"), "policy_value");
     assert_eq!(code("max_ttl_seconds = 3600", "max_ttl_seconds = 0"), "policy_value");
@@ -78,7 +90,10 @@ fn single_values_are_checked() {
     assert_eq!(code("age1ppp", "age1bpp"), "policy_value");
     assert_eq!(code(r#"missing_cells = "skip""#, r#"missing_cells = "ignore""#), "policy_value");
     assert_eq!(code(r#"["stripe", "rds-orders"]"#, "[]"), "policy_value");
-    assert_eq!(code(r#"only_recipients = true"#, r#"approvals = { threshold = 2, from = ["a"] }"#), "policy_not_supported");
+    assert_eq!(
+        code(r#"only_recipients = true"#, r#"approvals = { threshold = 2, from = ["a"] }"#),
+        "policy_not_supported"
+    );
     assert_eq!(code(r#"only_recipients = true"#, r#"pending = "name""#), "policy_not_supported");
 }
 

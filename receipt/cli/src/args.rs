@@ -1,0 +1,141 @@
+//! The command line.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use packproof_receipt_verify::Requirement;
+
+/// What to do.
+pub(crate) enum Command {
+    Receipt(Box<ReceiptArgs>),
+    Document(DocumentArgs),
+    Split(SplitArgs),
+}
+
+/// A readable command line.
+pub(crate) enum Parsed {
+    Run(Command),
+    /// Help or the version, as text.
+    Help(String),
+}
+
+/// Reads the command line. An error is its text.
+pub(crate) fn parse<I: IntoIterator<Item = OsString>>(args: I) -> Result<Parsed, String> {
+    let matches = match ReceiptArgs::augment_args(Cli::command()).try_get_matches_from(args) {
+        Ok(matches) => matches,
+        Err(error) if error.use_stderr() => return Err(error.to_string()),
+        Err(help) => return Ok(Parsed::Help(help.to_string())),
+    };
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| error.to_string())?;
+    let command = match cli.command {
+        Some(Sub::Document(args)) => Command::Document(args),
+        Some(Sub::Split(args)) => Command::Split(args),
+        None => Command::Receipt(Box::new(ReceiptArgs::from_arg_matches(&matches).map_err(|error| error.to_string())?)),
+    };
+    Ok(Parsed::Run(command))
+}
+
+/// Verifies a packproof receipt, offline: that this artifact was made by this image under this policy, from inputs of
+/// a signed commit.
+///
+/// Exit codes: 0 valid, 1 not valid, 2 usage or unreadable input, 3 environment (disk).
+#[derive(Parser)]
+#[command(name = "packproof-verify", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Sub>,
+}
+
+#[derive(Subcommand)]
+enum Sub {
+    /// Judges a bare Nitro attestation document
+    Document(DocumentArgs),
+    /// Writes the two bundles of a receipt into files of their own, for cosign; verifies nothing
+    Split(SplitArgs),
+}
+
+#[derive(Args)]
+pub(crate) struct ReceiptArgs {
+    /// The receipt (.sigstore.jsonl)
+    #[arg(value_name = "RECEIPT")]
+    pub(crate) receipt: PathBuf,
+    /// The artifact that it should be of
+    #[arg(long, value_name = "FILE")]
+    pub(crate) artifact: PathBuf,
+    /// The policy, packproof.toml: PCR2 is recomputed from it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: PathBuf,
+    /// The image's release.json, from a source that you trust; with its sections beside it, PCR0 is recomputed
+    #[arg(long, value_name = "RELEASE")]
+    pub(crate) image: PathBuf,
+    /// The identity that the artifact should be for
+    #[arg(long, value_name = "NAME")]
+    pub(crate) identity: String,
+    /// The environment that the artifact should be for
+    #[arg(long, value_name = "NAME")]
+    pub(crate) environment: String,
+    /// The commit that it should be of, full id
+    #[arg(long, value_name = "ID", value_parser = commit)]
+    pub(crate) commit: Option<String>,
+    /// The 32 bytes that went with the request, as hex
+    #[arg(long, value_name = "HEX", value_parser = challenge)]
+    pub(crate) challenge: Option<[u8; 32]>,
+    /// The largest age of the evidence, by this computer's clock
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) max_age: Option<u64>,
+    /// Checks to insist on: commit, challenge, age, pcr0, time
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub(crate) require: Vec<Requirement>,
+    /// Judge evidence of local mode; it proves nothing about real hardware
+    #[arg(long, requires = "root")]
+    pub(crate) simulated: bool,
+    /// The root of local mode
+    #[arg(long, value_name = "PEM", requires = "simulated")]
+    pub(crate) root: Option<PathBuf>,
+    /// Write the receipt's public key here for cosign (PEM), if the receipt is valid
+    #[arg(long, value_name = "FILE")]
+    pub(crate) export_key: Option<PathBuf>,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct DocumentArgs {
+    /// The document, CBOR as the security module returned it
+    #[arg(value_name = "FILE")]
+    pub(crate) document: PathBuf,
+    /// Judge evidence of local mode; it proves nothing about real hardware
+    #[arg(long, requires = "root")]
+    pub(crate) simulated: bool,
+    /// The root of local mode
+    #[arg(long, value_name = "PEM", requires = "simulated")]
+    pub(crate) root: Option<PathBuf>,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct SplitArgs {
+    /// The receipt (.sigstore.jsonl)
+    #[arg(value_name = "RECEIPT")]
+    pub(crate) receipt: PathBuf,
+    /// Where pack.sigstore.json and evidence.sigstore.json go
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out_dir: PathBuf,
+}
+
+fn commit(text: &str) -> Result<String, String> {
+    let hex = text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    if hex && matches!(text.len(), 40 | 64) {
+        Ok(text.to_owned())
+    } else {
+        Err("a commit is named by its full id, 40 or 64 lower-case hex digits (git rev-parse)".to_owned())
+    }
+}
+
+fn challenge(text: &str) -> Result<[u8; 32], String> {
+    let bytes = hex::decode(text).ok().and_then(|bytes| bytes.try_into().ok());
+    bytes.ok_or_else(|| "a challenge is 32 bytes as 64 hex digits".to_owned())
+}

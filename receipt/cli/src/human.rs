@@ -1,0 +1,163 @@
+//! The report in plain words. Every text that is not ours is escaped where it is printed.
+
+use packproof_receipt_verify::{
+    Outcome, Report, Step,
+    report::{Facts, Input, Key, TrustedInputs},
+};
+
+use crate::text::plain;
+
+/// The first lines: `SIMULATED` where it applies, then `VALID` or `NOT VALID` with the codes.
+pub(crate) fn verdict<'a>(simulated: bool, codes: impl Iterator<Item = &'a str>) -> String {
+    let mut distinct: Vec<&str> = Vec::new();
+    for code in codes {
+        if !distinct.contains(&code) {
+            distinct.push(code);
+        }
+    }
+    let first = if simulated {
+        "SIMULATED: judged under a local root that was given; this says NOTHING about real hardware\n"
+    } else {
+        ""
+    };
+    if distinct.is_empty() { format!("{first}VALID\n") } else { format!("{first}NOT VALID: {}\n", distinct.join(", ")) }
+}
+
+/// The whole report.
+pub(crate) fn report(report: &Report) -> String {
+    let codes = report.failures().map(|check| check.code);
+    let mut page = Page(verdict(report.simulated, codes));
+    page.refusals(&report.steps);
+    if let Some(facts) = &report.facts {
+        page.facts(facts, report.valid, report.simulated);
+    }
+    page.steps(&report.steps);
+    page.heading("not proved, by this or any receipt");
+    for text in report.not_proved {
+        page.line("", text);
+    }
+    page.trusted(&report.trusted_inputs);
+    page.0
+}
+
+struct Page(String);
+
+impl Page {
+    fn heading(&mut self, text: &str) {
+        self.raw(&format!("\n{text}"));
+    }
+
+    /// A name and a text; the text may be anybody's.
+    fn line(&mut self, name: &str, text: &str) {
+        self.raw(format!("  {name:<14} {}", plain(text)).trim_end());
+    }
+
+    fn raw(&mut self, line: &str) {
+        self.0.push_str(line);
+        self.0.push('\n');
+    }
+
+    fn refusals(&mut self, steps: &[Step]) {
+        let failed = steps.iter().flat_map(|step| &step.checks).filter(|check| check.outcome == Outcome::Fail);
+        for check in failed {
+            self.raw(&format!("  {}: {}", check.code, plain(&check.text)));
+        }
+    }
+
+    fn facts(&mut self, facts: &Facts, valid: bool, simulated: bool) {
+        self.heading(match (valid, simulated) {
+            (true, false) => "what the receipt proves",
+            (true, true) => "what the receipt would prove if it were not SIMULATED",
+            (false, _) => "what the receipt claims: NOT TO BE BELIEVED",
+        });
+        self.line("artifact", &format!("{}/{}, revision {}", facts.identity, facts.environment, facts.revision));
+        self.line("", &format!("SHA-256 {}", facts.artifact_sha256.as_deref().unwrap_or("unknown")));
+        self.line("", &format!("{} keys in {}", facts.key_count, list(&facts.namespaces)));
+        self.line("encrypted to", &format!("{} {}", facts.recipient_kind, facts.recipient));
+        self.line("expires", &facts.expires_at);
+        self.line("made from", &format!("commit {} of {}", facts.commit, facts.repository));
+        self.line("", &format!("committed {}", facts.committed_on));
+        self.line(
+            "signed by",
+            &format!("{} ({}), {}", facts.signer.name, facts.signer.principal, facts.signer.fingerprint),
+        );
+        self.line("packed", &format!("{} to {}", facts.started_on, facts.finished_on));
+        self.line("challenge", facts.challenge.as_deref().unwrap_or("none"));
+        if let Some(evidence) = &facts.evidence {
+            let region = evidence.region.as_deref().unwrap_or("an unknown region");
+            self.line("evidence", &format!("{} in {region}, {}", evidence.module_id, evidence.timestamp));
+            for note in &evidence.notes {
+                self.line("note", note);
+            }
+        }
+        self.heading("inputs, and who could open them");
+        for input in &facts.inputs {
+            self.input(input);
+        }
+        for path in &facts.absent {
+            self.line("absent", path);
+        }
+        self.heading("KMS calls");
+        for call in &facts.kms {
+            self.line("call", &format!("{} for {}", call.operation, call.purpose));
+            self.line("", &format!("{}, request {}", call.key_arn, call.request_id));
+        }
+    }
+
+    fn input(&mut self, input: &Input) {
+        self.line("input", &input.path);
+        for key in &input.opened_with {
+            self.line("", &format!("opened with {}", name(key)));
+        }
+        for key in &input.others {
+            self.line("", &format!("could also be opened with {}", name(key)));
+        }
+        if input.others.is_empty() {
+            self.line("", "no other key is named in it");
+        }
+    }
+
+    fn steps(&mut self, steps: &[Step]) {
+        self.heading("checks");
+        for step in steps {
+            let count = |outcome| step.checks.iter().filter(|check| check.outcome == outcome).count();
+            let mut counts = format!("{} passed", count(Outcome::Pass));
+            for (outcome, what) in [
+                (Outcome::Fail, "FAILED"),
+                (Outcome::NotEvaluated, "not evaluated"),
+                (Outcome::NotRequested, "not requested"),
+            ] {
+                let number = count(outcome);
+                if number > 0 {
+                    counts.push_str(&format!(", {number} {what}"));
+                }
+            }
+            self.line(step.name.as_str(), &counts);
+            for check in step.checks.iter().filter(|check| check.outcome == Outcome::NotRequested) {
+                self.line("", &format!("not requested: {} ({})", check.text, check.code));
+            }
+        }
+    }
+
+    fn trusted(&mut self, inputs: &TrustedInputs) {
+        self.heading("trusted inputs (SHA-256)");
+        self.line("root", &format!("{} ({})", inputs.root_sha256, inputs.root));
+        self.line("policy", &inputs.policy_sha256);
+        self.line("release", &inputs.release_sha256);
+        match &inputs.sections_sha256 {
+            Some(sections) => self.line("sections", &sections.join(" ")),
+            None => self.line("sections", "not given: PCR0 was not recomputed"),
+        }
+        self.line("artifact", &inputs.artifact_sha256);
+        self.heading("judged");
+        self.line("receipt", &inputs.receipt_sha256);
+    }
+}
+
+fn name(key: &Key) -> String {
+    format!("{} {}", key.kind, key.id)
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "no namespace".to_owned() } else { names.join(", ") }
+}

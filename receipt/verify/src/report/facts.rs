@@ -1,0 +1,211 @@
+//! What a receipt says, gathered for a reader.
+
+use std::collections::BTreeMap;
+
+use packproof_receipt::statement::{Dependency, KeyEntry, PackPredicate, Role, Statement};
+use serde::Serialize;
+
+use crate::evidence::{Note, VerifiedDocument};
+
+/// Who, what, when, and with which keys, as the receipt says.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Facts {
+    /// Clef's identity.
+    pub identity: String,
+    /// Clef's environment.
+    pub environment: String,
+    /// The repository.
+    pub repository: String,
+    /// The commit.
+    pub commit: String,
+    /// Its signed committer date.
+    pub committed_on: String,
+    /// Who signed the commit.
+    pub signer: Signer,
+    /// When the pack began.
+    pub started_on: String,
+    /// When it ended.
+    pub finished_on: String,
+    /// The caller's challenge.
+    pub challenge: Option<String>,
+    /// SHA-256 of the artifact.
+    pub artifact_sha256: Option<String>,
+    /// Clef's revision.
+    pub revision: String,
+    /// When the artifact expires.
+    pub expires_at: String,
+    /// `age` or `aws-kms`.
+    pub recipient_kind: String,
+    /// To whom the artifact is encrypted.
+    pub recipient: String,
+    /// Public key of the artifact's signature.
+    pub verify_key: String,
+    /// Namespaces in the artifact.
+    pub namespaces: Vec<String>,
+    /// How many keys it has.
+    pub key_count: u64,
+    /// The cells that were opened.
+    pub inputs: Vec<Input>,
+    /// Cells that the commit does not hold.
+    pub absent: Vec<String>,
+    /// What KMS was asked.
+    pub kms: Vec<KmsUse>,
+    /// The Nitro document. Absent when it was refused.
+    pub evidence: Option<EvidenceFacts>,
+}
+
+/// Who signed the commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Signer {
+    /// The policy's name for the key.
+    pub name: String,
+    /// Who holds it.
+    pub principal: String,
+    /// `SHA256:…`.
+    pub fingerprint: String,
+}
+
+/// One cell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Input {
+    /// Its path in the repository.
+    pub path: String,
+    /// Its namespace.
+    pub namespace: Option<String>,
+    /// SHA-256 of the file.
+    pub sha256: Option<String>,
+    /// What this pack opened it with.
+    pub opened_with: Vec<Key>,
+    /// Who else could open it.
+    pub others: Vec<Key>,
+}
+
+/// A key that can open a cell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Key {
+    /// `kms`, `age`, or SOPS's name of another kind.
+    pub kind: String,
+    /// ARN, recipient or fingerprint.
+    pub id: String,
+}
+
+/// One KMS operation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KmsUse {
+    /// What for.
+    pub purpose: String,
+    /// `Decrypt` or `GenerateDataKey`.
+    pub operation: String,
+    /// The key.
+    pub key_arn: String,
+    /// The id to look for in CloudTrail.
+    pub request_id: String,
+}
+
+/// The Nitro document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EvidenceFacts {
+    /// Instance and enclave.
+    pub module_id: String,
+    /// Region of the certificates.
+    pub region: Option<String>,
+    /// When the module made the document.
+    pub timestamp: String,
+    /// Register to value, hex.
+    pub pcrs: BTreeMap<u8, String>,
+    /// SHA-256 of the root's DER.
+    pub root_sha256: String,
+    /// SHA-256 of the signed payload.
+    pub payload_sha256: String,
+    /// Unusual things that refuse nothing.
+    pub notes: Vec<String>,
+}
+
+/// A bound on the age.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AgeBound {
+    /// The largest age, in seconds.
+    pub seconds: u64,
+    /// The auditor's time.
+    pub now: String,
+}
+
+impl Facts {
+    pub(crate) fn of(statement: &Statement<PackPredicate>, document: Option<&VerifiedDocument>) -> Self {
+        let predicate = &statement.predicate;
+        let (source, output) = (&predicate.source, &predicate.output);
+        let dependencies = &predicate.build_definition.resolved_dependencies;
+        let of_role = |role| dependencies.iter().filter(move |dependency| dependency.annotations.role == role);
+        let metadata = &predicate.run_details.metadata;
+        Self {
+            identity: output.identity.clone(),
+            environment: output.environment.clone(),
+            repository: source.repository.clone(),
+            commit: source.commit.clone(),
+            committed_on: source.committed_on.clone(),
+            signer: Signer {
+                name: source.signature.signer.clone(),
+                principal: source.signature.principal.clone(),
+                fingerprint: source.signature.fingerprint.clone(),
+            },
+            started_on: metadata.started_on.clone(),
+            finished_on: metadata.finished_on.clone(),
+            challenge: predicate.build_definition.external_parameters.challenge.clone(),
+            artifact_sha256: statement.subject.first().and_then(|subject| subject.digest.get("sha256").cloned()),
+            revision: output.revision.clone(),
+            expires_at: output.expires_at.clone(),
+            recipient_kind: output.recipient_kind.clone(),
+            recipient: output.recipient.clone(),
+            verify_key: output.verify_key.clone(),
+            namespaces: output.namespaces.clone(),
+            key_count: output.key_count,
+            inputs: of_role(Role::Cell).map(input).collect(),
+            absent: of_role(Role::AbsentCell).map(|cell| cell.name.clone()).collect(),
+            kms: predicate
+                .kms
+                .iter()
+                .map(|call| KmsUse {
+                    purpose: call.purpose.clone(),
+                    operation: call.operation.clone(),
+                    key_arn: call.key_arn.clone(),
+                    request_id: call.request_id.clone(),
+                })
+                .collect(),
+            evidence: document.map(evidence),
+        }
+    }
+}
+
+fn input(cell: &Dependency) -> Input {
+    let keys = |used: bool| {
+        let key = |entry: &KeyEntry| Key { kind: entry.kind.clone(), id: entry.id.clone() };
+        cell.annotations.key_entries.iter().filter(|entry| entry.used == used).map(key).collect()
+    };
+    Input {
+        path: cell.name.clone(),
+        namespace: cell.annotations.namespace.clone(),
+        sha256: cell.digest.get("sha256").cloned(),
+        opened_with: keys(true),
+        others: keys(false),
+    }
+}
+
+fn evidence(document: &VerifiedDocument) -> EvidenceFacts {
+    let note = |note: &Note| match note {
+        Note::UnknownKey(name) => format!("{}: {name}", note.code()),
+        Note::CabundleLength(length) => format!("{}: {length}", note.code()),
+    };
+    EvidenceFacts {
+        module_id: document.module_id.clone(),
+        region: document.region.clone(),
+        timestamp: document.timestamp.to_rfc3339(),
+        pcrs: document.pcrs.iter().map(|(index, value)| (*index, hex::encode(value))).collect(),
+        root_sha256: hex::encode(document.root_sha256),
+        payload_sha256: hex::encode(document.payload_sha256),
+        notes: document.notes.iter().map(note).collect(),
+    }
+}
