@@ -1,0 +1,172 @@
+//! The user's own `git`, asked for a commit id and for objects.
+
+use std::{
+    ffi::OsStr,
+    io::{self, BufRead, BufReader, Read, Write},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+};
+
+use packproof_gitobj::ObjectId;
+
+use crate::Error;
+
+/// Longest line `git cat-file --batch` answers with: an id, a kind and a size.
+const MAX_HEADER_BYTES: u64 = 256;
+
+/// A repository, as `git -C DIR` finds it; `GIT_DIR` and its kin count as for any other git command.
+#[derive(Clone, Debug)]
+pub struct Repository {
+    dir: PathBuf,
+}
+
+impl Repository {
+    /// Names a folder in a work tree, or a bare repository. Nothing is looked at yet.
+    pub fn new(dir: &Path) -> Self {
+        Self { dir: dir.to_owned() }
+    }
+
+    /// Resolves a revision to a commit id, lower-case hex.
+    ///
+    /// # Errors
+    /// [`Error::GitNotFound`], [`Error::NotARepository`], [`Error::UnknownRevision`], [`Error::GitFailed`].
+    pub fn commit_id(&self, revision: &str) -> Result<String, Error> {
+        let unknown = || Error::UnknownRevision(revision.to_owned());
+        if revision.is_empty() || revision.contains(['\0', '\n']) {
+            return Err(unknown());
+        }
+        let commit = format!("{revision}^{{commit}}");
+        // --end-of-options: a revision that begins with a dash is no option.
+        let id = self.rev_parse(["--verify", "--quiet", "--end-of-options", &commit], unknown)?;
+        let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        if id.is_empty() || !id.bytes().all(hex) { Err(unknown()) } else { Ok(id) }
+    }
+
+    /// The work tree's root.
+    ///
+    /// # Errors
+    /// As [`commit_id`](Self::commit_id); [`Error::GitFailed`] for a bare repository.
+    pub fn work_tree(&self) -> Result<PathBuf, Error> {
+        let none = || Error::GitFailed("no work tree".to_owned());
+        Ok(PathBuf::from(self.rev_parse(["--show-toplevel"], none)?))
+    }
+
+    /// `sha1` or `sha256`.
+    ///
+    /// # Errors
+    /// As [`commit_id`](Self::commit_id).
+    pub fn object_format(&self) -> Result<String, Error> {
+        self.rev_parse(["--show-object-format"], || Error::GitFailed("no object format".to_owned()))
+    }
+
+    fn rev_parse<const N: usize>(&self, args: [&str; N], on_no: impl Fn() -> Error) -> Result<String, Error> {
+        let output = self.git("rev-parse").args(args).stdin(Stdio::null()).output().map_err(Error::GitNotFound)?;
+        if output.status.success() {
+            let text = String::from_utf8(output.stdout).map_err(|_| on_no())?;
+            return Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        let said = said.trim();
+        if said.contains("not a git repository") || said.contains("cannot change to") {
+            return Err(Error::NotARepository(self.dir.clone()));
+        }
+        // --quiet says nothing about a revision that is not there; an object that is no commit gets a line still.
+        if said.is_empty() || said.contains("expected commit type") {
+            Err(on_no())
+        } else {
+            Err(Error::GitFailed(said.to_owned()))
+        }
+    }
+
+    fn git(&self, command: impl AsRef<OsStr>) -> Command {
+        let mut git = Command::new("git");
+        // A replacement (refs/replace) would come under the id of what it replaces: the enclave would refuse it.
+        git.arg("--no-replace-objects").arg("-C").arg(&self.dir).arg(command).env("LC_ALL", "C");
+        git
+    }
+
+    /// Starts one `git cat-file --batch`.
+    ///
+    /// # Errors
+    /// [`Error::GitNotFound`].
+    pub fn objects(&self) -> Result<Objects, Error> {
+        let mut child = self
+            .git("cat-file")
+            .arg("--batch")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(Error::GitNotFound)?;
+        let no_pipe = || Error::GitFailed("cat-file has no pipes".to_owned());
+        let stdin = child.stdin.take().ok_or_else(no_pipe)?;
+        let stdout = BufReader::new(child.stdout.take().ok_or_else(no_pipe)?);
+        Ok(Objects { child, stdin: Some(stdin), stdout })
+    }
+}
+
+/// One running `git cat-file --batch`.
+#[derive(Debug)]
+pub struct Objects {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+}
+
+/// What a repository has under an id.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Found {
+    /// The object: kind (`commit`, `tree`, `blob`, `tag`) and content without git's header.
+    Object(String, Vec<u8>),
+    /// Nothing.
+    Missing,
+    /// More bytes than were asked for; they were not read.
+    TooLarge,
+}
+
+impl Objects {
+    /// Reads one object of at most `maximum` bytes. After [`Found::TooLarge`] or an error the process answers no more.
+    ///
+    /// # Errors
+    /// [`Error::GitFailed`] when the process ends or answers something else.
+    pub fn read(&mut self, id: &ObjectId, maximum: usize) -> Result<Found, Error> {
+        self.ask(id, maximum).map_err(|error| Error::GitFailed(format!("cat-file: {error}")))
+    }
+
+    fn ask(&mut self, id: &ObjectId, maximum: usize) -> io::Result<Found> {
+        let unexpected = || io::Error::new(io::ErrorKind::InvalidData, "an answer of unknown form");
+        let stdin = self.stdin.as_mut().ok_or_else(unexpected)?;
+        stdin.write_all(format!("{id}\n").as_bytes())?;
+        stdin.flush()?;
+        let mut header = String::new();
+        (&mut self.stdout).take(MAX_HEADER_BYTES).read_line(&mut header)?;
+        let mut words = header.strip_suffix('\n').ok_or_else(unexpected)?.split(' ');
+        let answered = words.next().unwrap_or_default();
+        if answered != id.to_string() {
+            return Err(unexpected());
+        }
+        let (kind, size) = match (words.next(), words.next(), words.next()) {
+            (Some("missing"), None, None) => return Ok(Found::Missing),
+            (Some(kind), Some(size), None) => (kind.to_owned(), size.parse::<usize>().map_err(|_| unexpected())?),
+            _ => return Err(unexpected()),
+        };
+        if size > maximum {
+            self.stdin = None;
+            return Ok(Found::TooLarge);
+        }
+        let mut body = vec![0; size];
+        self.stdout.read_exact(&mut body)?;
+        let mut end = [0];
+        self.stdout.read_exact(&mut end)?;
+        if end == *b"\n" { Ok(Found::Object(kind, body)) } else { Err(unexpected()) }
+    }
+}
+
+impl Drop for Objects {
+    /// Ends the process: nothing that it might still have to say is wanted.
+    fn drop(&mut self) {
+        self.stdin = None;
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,14 @@
+//! The command against real git repositories and a fake enclave that speaks the real protocol.
+
+#[cfg(test)]
+mod enclave;
+#[cfg(test)]
+mod objects;
+#[cfg(test)]
+mod others;
+#[cfg(test)]
+mod policy_init;
+#[cfg(test)]
+mod refusals;
+#[cfg(test)]
+mod repository;
