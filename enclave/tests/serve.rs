@@ -27,7 +27,7 @@ use tokio::{
     sync::{Mutex as AsyncMutex, mpsc},
 };
 
-const POLICY: &str = concat!(include_str!("data/packproof.toml"), "[limits]\nmax_request_bytes = 4096\n");
+const POLICY: &str = concat!(include_str!("data/packproof.toml"), "[limits]\nmax_request_bytes = 65536\n");
 
 struct Pairs(AsyncMutex<mpsc::Receiver<UnixStream>>);
 
@@ -101,7 +101,7 @@ async fn frames_that_are_not_requests_are_refused_by_name() {
     let host = Host::start();
     let usage = |code: &str| (code.to_owned(), ErrorClass::Usage);
     assert_eq!(host.error(&[0xff, 0xff, 0xff, 0xff]).await, usage("frame_too_long"));
-    assert_eq!(host.error(&[0, 0, 0x10, 1]).await, usage("frame_too_long"));
+    assert_eq!(host.error(&[0, 1, 0, 1]).await, usage("frame_too_long"));
     assert_eq!(host.error(&[0, 0, 0, 9, 1, 1]).await, usage("frame_truncated"));
     assert_eq!(host.error(&[0, 0, 0, 2, 7, 1]).await, usage("frame_wrong_version"));
     assert_eq!(host.error(&[0, 0, 0, 2, 1, 2]).await, usage("frame_wrong_kind"));
@@ -133,7 +133,7 @@ async fn beyond_the_budget_the_answer_is_busy_at_once() {
     let mut held = Vec::new();
     for _ in 0..4 {
         let mut stream = host.stream().await;
-        stream.write_all(&4096_u32.to_be_bytes()).await.unwrap();
+        stream.write_all(&65536_u32.to_be_bytes()).await.unwrap();
         held.push(stream);
     }
     tokio::time::sleep(Duration::from_millis(50)).await;

@@ -50,7 +50,7 @@ identity = "checkout"
 environment = "dev"
 namespaces = ["stripe", "rds"]
 unseal = { kms = "arn:aws:kms:eu-west-1:111122223333:key/age" }
-recipient = "age1qpqpqpqpqpqpqpqpqpqpqpqpqpqpqpqpqpqpqpqpqpqpqpqpqpqpqpqpqp"
+recipient = "age12pqa9mxg38flnnkdpdawm7srla953f472k6q0446gynjrl7whgwqdamy94"
 signer = { kms = "arn:aws:kms:eu-west-1:111122223333:key/dev-signer" }
 signers = ["release"]
 max_ttl_seconds = 3600
@@ -195,6 +195,7 @@ fn statement(artifact: &[u8], request: &PackRequest, identity: &str, environment
                 challenge: None,
                 sealed_signer_sha256: text(),
                 sealed_age_key_sha256: None,
+                access_key_id: request.credentials.access_key_id.clone(),
             },
             internal_parameters: InternalParameters {
                 policy_sha256: text(),

@@ -11,7 +11,7 @@ use crate::{
 };
 
 const SPKI: &str = "MCowBQYDK2VwAyEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-const RECIPIENT: &str = "age1zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz";
+const RECIPIENT: &str = "age1jjv72lyw7nzgptz2sjwd6smtfx4c6elwxc9ewkv0grcgcpwupu7stk40gy";
 
 fn arn(name: &str) -> String {
     format!("arn:aws:kms:eu-west-1:111122223333:key/{name}")
@@ -187,7 +187,7 @@ fn everything_that_is_missing_is_listed_at_once() {
 #[test]
 fn a_simulated_kms_goes_in_with_its_ca() {
     let fixture = fixture();
-    let ca = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+    let ca = "-----BEGIN CERTIFICATE-----\nMIIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n-----END CERTIFICATE-----\n";
     fs::write(fixture.path("ca.pem"), ca).unwrap();
     let ca_path = fixture.path("ca.pem");
     let flags = ["--kms-url", "https://localhost:4443", "--kms-ca", ca_path.to_str().unwrap(), "--json"];
@@ -243,7 +243,7 @@ fn contexts_are_kept_and_what_no_policy_can_say_is_left_out() {
         fixture.write(&format!("secrets/{namespace}/production.enc.yaml"), &kms_cell(&["sops"], context));
     }
     let gcp = MANIFEST.replace(
-        "dev: { recipient: age1pppppppppppppppppppppppppppppppppppppppppppppppppppppppppp }",
+        "dev: { recipient: age1yagwqkghtnwxj8xu00cqfvy7r29vfa4t0fuvlfw8dme83mzrjs7s84p2sj }",
         "dev: { kms: { provider: gcp, keyId: k } }",
     );
     fixture.write("clef.yaml", &gcp);

@@ -21,18 +21,18 @@ namespaces:
 sops:
   default_backend: age
   age:
-    recipients: [age1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq]
+    recipients: [age160h2exmnwdug67nvta85qnqet8nrwynhu08vwggllee7thps05eqhqa0au]
 file_pattern: secrets/{namespace}/{environment}.enc.yaml
 service_identities:
   - name: checkout
     namespaces: [stripe, rds]
     environments:
-      dev: { recipient: age1qpqpqpqpqpqpqpqpqpqpqpqpqpqpqpqpqpqpqpqpqpqpqpqpqpqpqpqpqp }
+      dev: { recipient: age12pqa9mxg38flnnkdpdawm7srla953f472k6q0446gynjrl7whgwqdamy94 }
       production: { kms: { provider: aws, keyId: \"arn:aws:kms:eu-west-1:111122223333:key/envelope\" } }
   - name: nightly
     namespaces: [rds, flags]
     environments:
-      dev: { recipient: age1pppppppppppppppppppppppppppppppppppppppppppppppppppppppppp }
+      dev: { recipient: age1yagwqkghtnwxj8xu00cqfvy7r29vfa4t0fuvlfw8dme83mzrjs7s84p2sj }
 ";
 
 /// A temporary folder with a repository `repo` in it.

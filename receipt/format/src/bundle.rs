@@ -193,6 +193,10 @@ pub fn parse_receipt(bytes: &[u8]) -> Result<[UnverifiedBundle; 2], BundleError>
 fn parse_line(line: usize, text: &str) -> Result<UnverifiedBundle, BundleError> {
     let bundle: Bundle =
         serde_json::from_str(text).map_err(|error| BundleError::Shape { line, reason: shorten(&error.to_string()) })?;
+    // one spelling: serde would also take arrays for objects, other spacing and other escapes, and readers could differ
+    if serde_json::to_string(&bundle).ok().as_deref() != Some(text) {
+        return Err(BundleError::Shape { line, reason: "not in the one spelling that the enclave writes".into() });
+    }
     if bundle.media_type != MEDIA_TYPE || bundle.dsse_envelope.payload_type != PAYLOAD_TYPE {
         return Err(BundleError::Type { line });
     }
@@ -239,6 +243,9 @@ mod tests {
         assert_eq!(code(&good.replacen(r#"[{"sig""#, r#"[{"sig":"AA=="},{"sig""#, 1)), "bundle_signature_count");
         assert_eq!(code(&good.replacen(r#""payload":"e30=""#, r#""payload":"e30""#, 1)), "bundle_base64");
         assert_eq!(code(&good.replacen(r#"{"sig""#, r#"{"keyid":"x","sig""#, 1)), "bundle_shape");
+        assert_eq!(code(&good.replacen("{", "{ ", 1)), "bundle_shape");
+        assert_eq!(code(&good.replacen("}\n", "}\r\n", 1)), "bundle_shape");
+        assert_eq!(code(&good.replacen(r#"{"sig":"c2ln"}"#, r#"["c2ln"]"#, 1)), "bundle_shape");
         assert_eq!(parse_receipt(&[0xff]).unwrap_err(), BundleError::NotText);
     }
 }

@@ -113,6 +113,9 @@ pub struct ExternalParameters {
     /// SHA-256 of the sealed age key blob, hex.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sealed_age_key_sha256: Option<String>,
+    /// Whose AWS credentials the calls were made with. No secret: CloudTrail shows it.
+    #[serde(default)]
+    pub access_key_id: String,
 }
 
 /// What the measured policy decided.
@@ -263,6 +266,9 @@ pub struct KmsCall {
     pub request_id: String,
     /// How often it was tried.
     pub attempts: u32,
+    /// Request ids of all answered attempts, the last one's included: CloudTrail shows the refused ones too.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub attempt_request_ids: Vec<String>,
     /// Context sent.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub encryption_context: BTreeMap<String, String>,

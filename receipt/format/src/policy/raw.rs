@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::Deserialize;
 
 use super::{
@@ -11,6 +12,8 @@ use super::{
 /// A policy is a page or two; a larger file is not one.
 pub const MAX_POLICY_BYTES: usize = 256 * 1024;
 const DEFAULT_MAX_REQUEST_BYTES: usize = 8 * 1024 * 1024;
+/// Below this no pack fits, and the enclave could not even say so in a useful way.
+const SMALLEST_REQUEST_LIMIT: usize = 64 * 1024;
 const LARGEST_REQUEST_LIMIT: usize = 64 * 1024 * 1024;
 
 /// Why a policy was refused. A policy is public, so messages quote it.
@@ -212,8 +215,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Policy, PolicyError> {
         return Err(PolicyError::NotSupported { at: "record_key_policies".into() });
     }
     let limit = raw.limits.max_request_bytes.unwrap_or(DEFAULT_MAX_REQUEST_BYTES);
-    if limit == 0 || limit > LARGEST_REQUEST_LIMIT {
-        let reason = format!("must be 1 to {LARGEST_REQUEST_LIMIT}");
+    if !(SMALLEST_REQUEST_LIMIT..=LARGEST_REQUEST_LIMIT).contains(&limit) {
+        let reason = format!("must be {SMALLEST_REQUEST_LIMIT} to {LARGEST_REQUEST_LIMIT}");
         return Err(PolicyError::Value { at: "[limits] max_request_bytes".into(), reason });
     }
     Ok(Policy {
@@ -241,13 +244,23 @@ fn kms(raw: RawKms) -> Result<KmsEndpoint, PolicyError> {
         (None, Some(simulated)) => {
             let (host, port) = https_authority(&simulated.url)
                 .ok_or_else(|| wrong("simulated.url must be https://HOST:PORT and nothing more"))?;
-            if !simulated.ca.contains("-----BEGIN CERTIFICATE-----") {
-                return Err(wrong("simulated.ca must hold a CA certificate as PEM"));
+            if !is_pem_certificate(&simulated.ca) {
+                return Err(wrong("simulated.ca must hold one CA certificate as PEM"));
             }
             Ok(KmsEndpoint::Simulated { host, port, ca: simulated.ca })
         }
         _ => Err(wrong(r#"set either endpoint = "aws" or "aws-fips", or simulated = { url, ca }"#)),
     }
+}
+
+/// One PEM block whose base64 is a DER SEQUENCE (RFC 7468). The certificate itself is read by TLS.
+fn is_pem_certificate(text: &str) -> bool {
+    let body = text
+        .trim()
+        .strip_prefix("-----BEGIN CERTIFICATE-----")
+        .and_then(|rest| rest.strip_suffix("-----END CERTIFICATE-----"));
+    let base64: String = body.unwrap_or_default().split_ascii_whitespace().collect();
+    BASE64_STANDARD.decode(base64).is_ok_and(|der| der.len() > 64 && der.first() == Some(&0x30))
 }
 
 fn https_authority(url: &str) -> Option<(String, u16)> {

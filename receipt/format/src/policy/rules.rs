@@ -11,6 +11,19 @@ const LARGEST_SECONDS: u64 = 366 * 86_400;
 /// DER of an Ed25519 SubjectPublicKeyInfo up to the key (RFC 8410).
 const ED25519_SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
+/// An SSH key blob up to the key: the type as a string, then the key's length (RFC 8709).
+const SSH_ED25519_PREFIX: [u8; 19] = *b"\0\0\0\x0bssh-ed25519\0\0\0\x20";
+/// It enters every encryption context, and KMS bounds a context at 8192 bytes.
+const MAX_REPOSITORY_BYTES: usize = 1024;
+const MAX_NAME_BYTES: usize = 256;
+/// 2^255 − 19, big endian.
+const FIELD_PRIME: [u8; 32] = {
+    let mut prime = [0xff; 32];
+    prime[0] = 0x7f;
+    prime[31] = 0xed;
+    prime
+};
+
 pub(super) fn check(policy: &Policy) -> Result<(), PolicyError> {
     check_source(policy)?;
     let mut names = BTreeSet::new();
@@ -31,9 +44,8 @@ pub(super) fn check(policy: &Policy) -> Result<(), PolicyError> {
 
 fn check_source(policy: &Policy) -> Result<(), PolicyError> {
     let source = &policy.source;
-    let printable = |text: &str| !text.is_empty() && !text.chars().any(char::is_control) && text.trim() == text;
-    if !printable(&source.repository) {
-        return Err(value("[source] repository", "must be one line of text without surrounding space"));
+    if !is_line(&source.repository, MAX_REPOSITORY_BYTES) {
+        return Err(value("[source] repository", "must be one line of at most 1024 bytes without surrounding space"));
     }
     match source.object_format.as_str() {
         "sha1" => {}
@@ -41,22 +53,24 @@ fn check_source(policy: &Policy) -> Result<(), PolicyError> {
         _ => return Err(value("[source] object_format", "must be \"sha1\" or \"sha256\"")),
     }
     let components = source.manifest.split('/');
-    if components.into_iter().any(|part| part.is_empty() || part == "." || part == "..") {
-        return Err(value("[source] manifest", "must be a path inside the repository"));
+    let outside = |part: &str| part.is_empty() || part == "." || part == ".." || part.eq_ignore_ascii_case(".git");
+    if components.into_iter().any(outside) || source.manifest == ".packproof/repository" {
+        return Err(value("[source] manifest", "must be the path of a file inside the repository"));
     }
     let (mut names, mut keys) = (BTreeSet::new(), BTreeSet::new());
     for signer in &source.signers {
         let at = format!("[[source.signer]] {}", signer.name);
-        if !printable(&signer.name) || !printable(&signer.principal) {
-            return Err(value(&at, "name and principal must be one line of text"));
+        if !is_line(&signer.name, MAX_NAME_BYTES) || !is_line(&signer.principal, MAX_NAME_BYTES) {
+            return Err(value(&at, "name and principal must be one line of text of at most 256 bytes"));
         }
-        let mut words = signer.ssh.split_ascii_whitespace();
+        let mut words = signer.ssh.splitn(3, ' ');
         let (kind, blob) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         if kind != "ssh-ed25519" {
             let reason = format!("key type {kind:?} is not supported by this version; use ssh-ed25519");
             return Err(value(&at, &reason));
         }
-        if BASE64_STANDARD.decode(blob).map(|blob| blob.len()).unwrap_or_default() != 51 {
+        let decoded = BASE64_STANDARD.decode(blob).unwrap_or_default();
+        if decoded.len() != 51 || !decoded.starts_with(&SSH_ED25519_PREFIX) {
             return Err(value(&at, "ssh must be a public key line: ssh-ed25519 AAAA…"));
         }
         if !names.insert(&signer.name) {
@@ -101,8 +115,7 @@ fn check_pack(policy: &Policy, pack: &Pack, at: &str) -> Result<(), PolicyError>
         check_arn(at, arn)?;
     }
     for recipient in recipients(pack) {
-        let body = recipient.strip_prefix("age1").unwrap_or_default();
-        if body.len() != 58 || !body.bytes().all(|b| b"qpzry9x8gf2tvdw0s3jn54khce6mua7l".contains(&b)) {
+        if !is_recipient(recipient) {
             return Err(value(at, &format!("{recipient:?} is not an age X25519 recipient (age1… of 62 characters)")));
         }
     }
@@ -119,13 +132,14 @@ fn check_pack(policy: &Policy, pack: &Pack, at: &str) -> Result<(), PolicyError>
 }
 
 /// A full key ARN, not an alias; no multi-Region key, whose replicas have key policies of their own.
+///
+/// The same grammar as the enclave's KMS client has, so that a policy that is accepted here can be used there.
 fn check_arn(at: &str, arn: &str) -> Result<(), PolicyError> {
     let parts: Vec<&str> = arn.split(':').collect();
     let id = match parts.as_slice() {
         ["arn", partition, "kms", region, account, resource]
-            if (*partition == "aws" || partition.starts_with("aws-"))
-                && !region.is_empty()
-                && region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            if is_region(region)
+                && *partition == partition_of(region)
                 && account.len() == 12
                 && account.bytes().all(|b| b.is_ascii_digit()) =>
         {
@@ -133,14 +147,56 @@ fn check_arn(at: &str, arn: &str) -> Result<(), PolicyError> {
         }
         _ => None,
     };
-    let shaped = |id: &str| !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     match id {
         Some(id) if id.starts_with("mrk-") => {
             Err(value(at, &format!("{arn} is a multi-Region key; its replicas have key policies of their own")))
         }
-        Some(id) if shaped(id) => Ok(()),
+        Some(id) if (1..=64).contains(&id.len()) && id.bytes().all(plain) => Ok(()),
         _ => Err(value(at, &format!("{arn:?} is not a full KMS key ARN (arn:aws:kms:REGION:ACCOUNT:key/ID)"))),
     }
+}
+
+/// `eu-west-1`, `us-gov-east-1`: words of letters, then a number.
+fn is_region(region: &str) -> bool {
+    let mut words: Vec<&str> = region.split('-').collect();
+    let number = words.pop().unwrap_or_default();
+    let letters = |word: &&str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase());
+    region.len() <= 32
+        && words.len() >= 2
+        && words.iter().all(letters)
+        && !number.is_empty()
+        && number.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn partition_of(region: &str) -> &'static str {
+    match region {
+        _ if region.starts_with("cn-") => "aws-cn",
+        _ if region.starts_with("us-gov-") => "aws-us-gov",
+        _ => "aws",
+    }
+}
+
+/// One spelling for one key: bech32 with its checksum, and a point below the field's prime.
+///
+/// X25519 ignores the top bit and reduces, so another spelling of a recipient would be the same key under another
+/// name, and rules that compare names would take one key for two.
+fn is_recipient(text: &str) -> bool {
+    let Ok((prefix, words, bech32::Variant::Bech32)) = bech32::decode(text) else { return false };
+    let bytes: Result<[u8; 32], _> =
+        bech32::FromBase32::from_base32(&words).map(Vec::try_into).unwrap_or(Err(Vec::new()));
+    let Ok(mut point) = bytes else { return false };
+    point.reverse();
+    prefix == "age" && text.bytes().all(|b| !b.is_ascii_uppercase()) && point < FIELD_PRIME && point != [0; 32]
+}
+
+/// Text that a report can print: one line, no control characters, nothing that reorders or hides what stands beside it.
+fn is_line(text: &str, max_bytes: usize) -> bool {
+    let hides = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    !text.is_empty() && text.len() <= max_bytes && text.trim() == text && !text.chars().any(hides)
 }
 
 /// For each key: environment, purpose and where it was first used.

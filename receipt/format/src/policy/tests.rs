@@ -29,8 +29,8 @@ max_commit_age_seconds = 604800
 identity = "checkout"
 environment = "dev"
 namespaces = ["stripe"]
-unseal = { kms = "arn:aws:kms:eu-west-1:111122223333:key/dev-age", recipient = "age1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq" }
-recipient = "age1pppppppppppppppppppppppppppppppppppppppppppppppppppppppppp"
+unseal = { kms = "arn:aws:kms:eu-west-1:111122223333:key/dev-age", recipient = "age1pyysjzgfpyysjzgfpyysjzgfpyysjzgfpyysjzgfpyysjzgfpygswhfzeu" }
+recipient = "age1qurswpc8qurswpc8qurswpc8qurswpc8qurswpc8qurswpc8qufqdc8pnr"
 signer = { kms = "arn:aws:kms:eu-west-1:111122223333:key/dev-signer" }
 signers = ["release"]
 max_ttl_seconds = 3600
@@ -87,7 +87,13 @@ fn single_values_are_checked() {
     assert_eq!(code(":key/envelope", ":key/mrk-1"), "policy_value");
     assert_eq!(code("max_ttl_seconds = 3600", "max_ttl_seconds = 0"), "policy_value");
     assert_eq!(code("MCowBQYDK2VwAyEA", "MCowBQYDK2VwAyEB"), "policy_value");
-    assert_eq!(code("age1ppp", "age1bpp"), "policy_value");
+    assert_eq!(
+        code(
+            "age1qurswpc8qurswpc8qurswpc8qurswpc8qurswpc8qurswpc8qufqdc8pnr",
+            "age1qurswpc8qurswpc8qurswpc8qurswpc8qurswpc8qurswpc8qufqdc8pnq"
+        ),
+        "policy_value"
+    );
     assert_eq!(code(r#"missing_cells = "skip""#, r#"missing_cells = "ignore""#), "policy_value");
     assert_eq!(code(r#"["stripe", "rds-orders"]"#, "[]"), "policy_value");
     assert_eq!(
@@ -95,6 +101,45 @@ fn single_values_are_checked() {
         "policy_not_supported"
     );
     assert_eq!(code(r#"only_recipients = true"#, r#"pending = "name""#), "policy_not_supported");
+}
+
+/// X25519 ignores the top bit and reduces: these would be known keys under other names.
+#[test]
+fn a_recipient_has_one_spelling() {
+    for other in [
+        "age1qurswpc8qurswpc8qurswpc8qurswpc8qurswpc8qurswpc8q7fqfu4xg6",
+        "age1ahlllllllllllllllllllllllllllllllllllllllllllllllalsn46ayy",
+        "age1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq5cu47z",
+    ] {
+        assert_eq!(code("age1qurswpc8qurswpc8qurswpc8qurswpc8qurswpc8qurswpc8qufqdc8pnr", other), "policy_value");
+    }
+}
+
+#[test]
+fn what_the_enclave_could_not_use_is_refused_here() {
+    assert_eq!(code("= \"ssh-ed25519 AAAA", "= \"ssh-ed25519  AAAA"), "policy_value");
+    assert_eq!(code("AAAAC3NzaC1lZDI1NTE5", "AAAAC3NzaC1lZDI1NTE4"), "policy_value");
+    assert_eq!(code(":key/envelope", ":key/Envelope"), "policy_value");
+    assert_eq!(
+        code("arn:aws:kms:eu-west-1:111122223333:key/envelope", "arn:aws-cn:kms:eu-west-1:111122223333:key/envelope"),
+        "policy_value"
+    );
+    assert_eq!(
+        code("arn:aws:kms:eu-west-1:111122223333:key/envelope", "arn:aws:kms:-:111122223333:key/envelope"),
+        "policy_value"
+    );
+    assert_eq!(code("manifest = \"clef.yaml\"", "manifest = \".git/clef.yaml\""), "policy_value");
+    assert_eq!(
+        code("principal = \"release@acme.example\"", "principal = \"\u{202e}release@acme.example\""),
+        "policy_value"
+    );
+    let limits = format!("{GOOD}[limits]\nmax_request_bytes = 1\n");
+    assert_eq!(Policy::parse(limits.as_bytes()).unwrap_err().code(), "policy_value");
+    let simulated = GOOD.replace(
+        "endpoint = \"aws\"",
+        "simulated = { url = \"https://localhost:1\", ca = \"-----BEGIN CERTIFICATE-----x-----END CERTIFICATE-----\" }",
+    );
+    assert_eq!(Policy::parse(simulated.as_bytes()).unwrap_err().code(), "policy_value");
 }
 
 #[test]
@@ -115,8 +160,8 @@ fn keys_serve_one_environment_and_one_purpose() {
     // the cells' recipient is not the artifact's
     assert_eq!(
         code(
-            "age1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq",
-            "age1pppppppppppppppppppppppppppppppppppppppppppppppppppppppppp"
+            "age1pyysjzgfpyysjzgfpyysjzgfpyysjzgfpyysjzgfpyysjzgfpygswhfzeu",
+            "age1qurswpc8qurswpc8qurswpc8qurswpc8qurswpc8qurswpc8qufqdc8pnr"
         ),
         "policy_shared_key"
     );
