@@ -104,21 +104,26 @@ fn read_birth(answer: &SealAnswer, purpose: SealPurpose, args: &SealArgs) -> Res
 fn report(birth: &BirthStatement, path: &str) -> Report {
     let line = policy_line(birth);
     let (label, note) = if birth.purpose == purpose_name(SealPurpose::Signer) {
-        ("public key", "readers verify artifacts with this public key (Clef: verifyKey)")
+        ("public key", "for readers of artifacts (Clef: verifyKey)")
     } else {
-        ("recipient", "encrypt the cells to this recipient (SOPS: age)")
+        ("recipient", "for authors of cells (SOPS: age)")
     };
     let text = format!(
         "sealed {} of {}/{}\n\
          file       {path}\n\
          {label:<10} {}\n\
          {note}\n\n\
-         put this line into [[pack]] {}/{} of the policy; the image must then be measured anew:\n\
+         NOT VERIFIED: this is what the host answered. Before anything is pinned or encrypted to the key, run\n\
+         packproof-verify birth {path} --purpose {} --identity {} --environment {} --policy POLICY --image RELEASE\n\n\
+         then replace this line in [[pack]] {}/{} of the policy; the image must be measured anew:\n\
          {}",
         birth.purpose,
         birth.identity,
         birth.environment,
         printable_line(&birth.public_key),
+        birth.purpose,
+        birth.identity,
+        birth.environment,
         birth.identity,
         birth.environment,
         printable_line(&line),

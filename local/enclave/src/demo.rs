@@ -97,10 +97,38 @@ impl Demo {
                 &["seal", "signer", "--identity", IDENTITY, "--environment", environment, "-o", &text(&file)],
             );
             sealed.expect_success("sealing the signer")?;
-            story.say(&format!("sealed signer for {IDENTITY}/{environment}: keys/signer-{environment}.json"));
+            self.verify_birth(&file, environment, &policy)?;
+            story.say(&format!(
+                "sealed signer for {IDENTITY}/{environment}: keys/signer-{environment}.json, birth certificate verified"
+            ));
         }
         up.stop();
         Ok(())
+    }
+
+    /// What `seal` answers is the host's word until this.
+    fn verify_birth(&self, sealed: &Path, environment: &str, policy: &Path) -> Result<(), LocalError> {
+        let state = State::open(&self.path("state"))?;
+        let release = state.release_dir().join(packproof_eif::RELEASE_FILE);
+        let (sealed, policy, release, root) = (text(sealed), text(policy), text(&release), text(&state.root_pem()));
+        let args = [
+            "birth",
+            &sealed,
+            "--purpose",
+            "signer",
+            "--identity",
+            IDENTITY,
+            "--environment",
+            environment,
+            "--policy",
+            &policy,
+            "--image",
+            &release,
+            "--simulated",
+            "--root",
+            &root,
+        ];
+        Tools::verify(&args.map(str::to_owned)).expect_success("verifying the birth certificate")
     }
 
     fn pinned_image(&self, story: &mut Story<'_>) -> Result<Up, LocalError> {

@@ -2,12 +2,13 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use packproof_receipt_verify::Requirement;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use packproof_receipt_verify::{KeyPurpose, Requirement};
 
 /// What to do.
 pub(crate) enum Command {
     Receipt(Box<ReceiptArgs>),
+    Birth(BirthArgs),
     Document(DocumentArgs),
     Split(SplitArgs),
 }
@@ -28,6 +29,7 @@ pub(crate) fn parse<I: IntoIterator<Item = OsString>>(args: I) -> Result<Parsed,
     };
     let cli = Cli::from_arg_matches(&matches).map_err(|error| error.to_string())?;
     let command = match cli.command {
+        Some(Sub::Birth(args)) => Command::Birth(args),
         Some(Sub::Document(args)) => Command::Document(args),
         Some(Sub::Split(args)) => Command::Split(args),
         None => Command::Receipt(Box::new(ReceiptArgs::from_arg_matches(&matches).map_err(|error| error.to_string())?)),
@@ -48,6 +50,12 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Sub {
+    /// Judges a sealed key by its birth certificate; run this before a key from `packproof seal` is pinned or encrypted to
+    ///
+    /// Whoever carries the answer of `packproof seal` could put a key of his own there. Valid means: this public key was
+    /// born with this blob inside the given image, under the given policy, for this identity, environment and purpose.
+    /// Pin or encrypt to the key on the line "verified: …", and to no other.
+    Birth(BirthArgs),
     /// Judges a bare Nitro attestation document
     Document(DocumentArgs),
     /// Writes the two bundles of a receipt into files of their own, for cosign; verifies nothing
@@ -98,6 +106,60 @@ pub(crate) struct ReceiptArgs {
     /// Print the report as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct BirthArgs {
+    /// The sealed key file that `packproof seal` wrote
+    #[arg(value_name = "SEALED")]
+    pub(crate) sealed: PathBuf,
+    /// The image's release.json, from a source that you trust; with its sections beside it, PCR0 is recomputed
+    #[arg(long, value_name = "RELEASE")]
+    pub(crate) image: PathBuf,
+    /// The policy that the key was born under, before it was pinned: PCR2 is recomputed from it
+    #[arg(long, value_name = "BIRTH_POLICY")]
+    pub(crate) policy: PathBuf,
+    /// The identity that the key should be for
+    #[arg(long, value_name = "NAME")]
+    pub(crate) identity: String,
+    /// The environment that the key should be for
+    #[arg(long, value_name = "NAME")]
+    pub(crate) environment: String,
+    /// What the key should be for
+    #[arg(long, value_enum)]
+    pub(crate) purpose: Purpose,
+    /// A later policy, which should pin exactly this key
+    #[arg(long, value_name = "POLICY")]
+    pub(crate) pinned_by: Option<PathBuf>,
+    /// The 32 bytes that went with the request, as hex
+    #[arg(long, value_name = "HEX", value_parser = challenge)]
+    pub(crate) challenge: Option<[u8; 32]>,
+    /// Judge evidence of local mode; it proves nothing about real hardware
+    #[arg(long, requires = "root")]
+    pub(crate) simulated: bool,
+    /// The root of local mode
+    #[arg(long, value_name = "PEM", requires = "simulated")]
+    pub(crate) root: Option<PathBuf>,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Purpose {
+    /// The Ed25519 key that signs artifacts
+    Signer,
+    /// The age key that cells are encrypted to
+    AgeKey,
+}
+
+impl From<Purpose> for KeyPurpose {
+    fn from(purpose: Purpose) -> Self {
+        match purpose {
+            Purpose::Signer => Self::Signer,
+            Purpose::AgeKey => Self::AgeKey,
+        }
+    }
 }
 
 #[derive(Args)]

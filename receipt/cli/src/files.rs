@@ -6,8 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use packproof_receipt::release::Release;
 use packproof_receipt_verify::{
-    Root,
+    Root, Sections,
     evidence::{AWS_NITRO_ROOT_G1, root_from_pem},
 };
 
@@ -32,8 +33,22 @@ pub(crate) fn read(path: &Path, max: u64) -> Result<Vec<u8>, CliError> {
     Ok(bytes)
 }
 
+/// The sections beside the release at `path`: all three, or none, because PCR0 needs them all.
+pub(crate) fn read_sections(path: &Path, release: &Release) -> Result<Option<[Vec<u8>; 3]>, CliError> {
+    let read = |name: &str| read_section(path, name);
+    let kernel = read(&release.kernel.file)?;
+    let command_line = read(&release.command_line.file)?;
+    let boot_ramdisk = read(&release.boot_ramdisk.file)?;
+    Ok(kernel.zip(command_line).zip(boot_ramdisk).map(|((kernel, line), boot)| [kernel, line, boot]))
+}
+
+/// What [`read_sections`] read, as the library takes it.
+pub(crate) fn sections(sections: Option<&[Vec<u8>; 3]>) -> Option<Sections<'_>> {
+    sections.map(|[kernel, command_line, boot_ramdisk]| Sections { kernel, command_line, boot_ramdisk })
+}
+
 /// Reads the section `name` beside `release`; `None` when there is no such file.
-pub(crate) fn read_section(release: &Path, name: &str) -> Result<Option<Vec<u8>>, CliError> {
+fn read_section(release: &Path, name: &str) -> Result<Option<Vec<u8>>, CliError> {
     let path = release.parent().map_or_else(|| PathBuf::from(name), |folder| folder.join(name));
     match fs::metadata(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

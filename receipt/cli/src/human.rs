@@ -2,7 +2,7 @@
 
 use packproof_receipt_verify::{
     Outcome, Report, Step,
-    report::{Facts, Input, Key, TrustedInputs},
+    report::{EvidenceFacts, Facts, Input, Key, TrustedInputs},
 };
 
 use crate::text::plain;
@@ -40,24 +40,25 @@ pub(crate) fn report(report: &Report) -> String {
     page.0
 }
 
-struct Page(String);
+/// A report as it grows.
+pub(crate) struct Page(pub(crate) String);
 
 impl Page {
-    fn heading(&mut self, text: &str) {
+    pub(crate) fn heading(&mut self, text: &str) {
         self.raw(&format!("\n{text}"));
     }
 
     /// A name and a text; the text may be anybody's.
-    fn line(&mut self, name: &str, text: &str) {
+    pub(crate) fn line(&mut self, name: &str, text: &str) {
         self.raw(format!("  {name:<14} {}", plain(text)).trim_end());
     }
 
-    fn raw(&mut self, line: &str) {
+    pub(crate) fn raw(&mut self, line: &str) {
         self.0.push_str(line);
         self.0.push('\n');
     }
 
-    fn refusals(&mut self, steps: &[Step]) {
+    pub(crate) fn refusals(&mut self, steps: &[Step]) {
         let failed = steps.iter().flat_map(|step| &step.checks).filter(|check| check.outcome == Outcome::Fail);
         for check in failed {
             self.raw(&format!("  {}: {}", check.code, plain(&check.text)));
@@ -83,13 +84,7 @@ impl Page {
         );
         self.line("packed", &format!("{} to {}", facts.started_on, facts.finished_on));
         self.line("challenge", facts.challenge.as_deref().unwrap_or("none"));
-        if let Some(evidence) = &facts.evidence {
-            let region = evidence.region.as_deref().unwrap_or("an unknown region");
-            self.line("evidence", &format!("{} in {region}, {}", evidence.module_id, evidence.timestamp));
-            for note in &evidence.notes {
-                self.line("note", note);
-            }
-        }
+        self.evidence(facts.evidence.as_ref());
         self.heading("inputs, and who could open them");
         for input in &facts.inputs {
             self.input(input);
@@ -101,6 +96,16 @@ impl Page {
         for call in &facts.kms {
             self.line("call", &format!("{} for {}", call.operation, call.purpose));
             self.line("", &format!("{}, request {}", call.key_arn, call.request_id));
+        }
+    }
+
+    pub(crate) fn evidence(&mut self, evidence: Option<&EvidenceFacts>) {
+        if let Some(evidence) = evidence {
+            let region = evidence.region.as_deref().unwrap_or("an unknown region");
+            self.line("evidence", &format!("{} in {region}, {}", evidence.module_id, evidence.timestamp));
+            for note in &evidence.notes {
+                self.line("note", note);
+            }
         }
     }
 
@@ -117,7 +122,7 @@ impl Page {
         }
     }
 
-    fn steps(&mut self, steps: &[Step]) {
+    pub(crate) fn steps(&mut self, steps: &[Step]) {
         self.heading("checks");
         for step in steps {
             let count = |outcome| step.checks.iter().filter(|check| check.outcome == outcome).count();
@@ -144,13 +149,17 @@ impl Page {
         self.line("root", &format!("{} ({})", inputs.root_sha256, inputs.root));
         self.line("policy", &inputs.policy_sha256);
         self.line("release", &inputs.release_sha256);
-        match &inputs.sections_sha256 {
-            Some(sections) => self.line("sections", &sections.join(" ")),
-            None => self.line("sections", "not given: PCR0 was not recomputed"),
-        }
+        self.sections(inputs.sections_sha256.as_ref());
         self.line("artifact", &inputs.artifact_sha256);
         self.heading("judged");
         self.line("receipt", &inputs.receipt_sha256);
+    }
+
+    pub(crate) fn sections(&mut self, sha256: Option<&[String; 3]>) {
+        match sha256 {
+            Some(sections) => self.line("sections", &sections.join(" ")),
+            None => self.line("sections", "not given: PCR0 was not recomputed"),
+        }
     }
 }
 

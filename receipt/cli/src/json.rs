@@ -8,6 +8,8 @@ use crate::{error::CliError, text};
 
 /// Schema of the report on a receipt.
 pub(crate) const REPORT_SCHEMA: &str = "https://packproof.dev/schema/verify-report/v1";
+/// Schema of the report on a sealed key.
+pub(crate) const BIRTH_SCHEMA: &str = "https://packproof.dev/schema/birth-report/v1";
 /// Schema of the report on a bare document.
 pub(crate) const DOCUMENT_SCHEMA: &str = "https://packproof.dev/schema/document-report/v1";
 

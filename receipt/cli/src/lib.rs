@@ -1,4 +1,4 @@
-//! The auditor's command: verifies receipts offline.
+//! The auditor's command: verifies receipts and the birth certificates of sealed keys, offline.
 //!
 //! All judging is done in `packproof-receipt-verify`; here are files, the auditor's clock and the printed report.
 //! Nothing is fetched, and nothing of the environment is read.
@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod birth;
 mod document;
 mod error;
 mod files;
@@ -43,6 +44,7 @@ pub fn run<I: IntoIterator<Item = OsString>>(args: I, out: &mut dyn Write, err: 
     };
     let done = match command {
         Command::Receipt(args) => receipt::run(&args, out, err),
+        Command::Birth(args) => birth::run(&args, out),
         Command::Document(args) => document::run(&args, out),
         Command::Split(args) => split::run(&args, out),
     };

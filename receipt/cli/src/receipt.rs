@@ -2,13 +2,12 @@
 
 use std::{
     io::Write,
-    path::Path,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use packproof_receipt::{policy::Policy, release::Release, time::UnixMillis};
-use packproof_receipt_verify::{Expectations, Image, MaxAge, Sections, verify};
+use packproof_receipt_verify::{Expectations, Image, MaxAge, verify};
 
 use crate::{
     args::ReceiptArgs,
@@ -25,20 +24,13 @@ pub(crate) fn run(args: &ReceiptArgs, out: &mut dyn Write, err: &mut dyn Write) 
     let release = files::read(&args.image, MAX_TEXT_BYTES)?;
     // what the auditor brings must be readable, or there is nothing to judge by
     Policy::parse(&policy).map_err(CliError::Policy)?;
-    let sections = read_sections(&args.image, &Release::parse(&release).map_err(CliError::Release)?)?;
+    let sections = files::read_sections(&args.image, &Release::parse(&release).map_err(CliError::Release)?)?;
     let root = files::read_root(args.root.as_ref())?;
 
     let expectations = Expectations {
         root: files::root(root.as_ref()),
         policy: &policy,
-        image: Image {
-            release: &release,
-            sections: sections.as_ref().map(|[kernel, command_line, boot_ramdisk]| Sections {
-                kernel,
-                command_line,
-                boot_ramdisk,
-            }),
-        },
+        image: Image { release: &release, sections: files::sections(sections.as_ref()) },
         identity: &args.identity,
         environment: &args.environment,
         artifact: &artifact,
@@ -56,15 +48,6 @@ pub(crate) fn run(args: &ReceiptArgs, out: &mut dyn Write, err: &mut dyn Write) 
     out.flush().map_err(|_| CliError::Output)?;
     export_key(args, report.valid, report.receipt_key.as_deref(), err)?;
     Ok(report.valid)
-}
-
-/// All three files beside the release, or none: PCR0 needs them all.
-fn read_sections(path: &Path, release: &Release) -> Result<Option<[Vec<u8>; 3]>, CliError> {
-    let read = |name: &str| files::read_section(path, name);
-    let kernel = read(&release.kernel.file)?;
-    let command_line = read(&release.command_line.file)?;
-    let boot_ramdisk = read(&release.boot_ramdisk.file)?;
-    Ok(kernel.zip(command_line).zip(boot_ramdisk).map(|((kernel, line), boot)| [kernel, line, boot]))
 }
 
 /// A key is handed out only after all evidence was checked: cosign proves no more than that its holder signed.

@@ -10,7 +10,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use kit::{BOOT, COMMAND_LINE, Entry, KERNEL, Kit, Tamper};
+use kit::{BOOT, COMMAND_LINE, DEV_CELL_RECIPIENT, Entry, KERNEL, Kit, Tamper, birth::BirthTamper, ed25519_spki};
+use packproof_receipt_verify::KeyPurpose;
 use packproof_verify::{EXIT_ENVIRONMENT, EXIT_NOT_VALID, EXIT_USAGE, EXIT_VALID};
 use serde_json::Value;
 
@@ -311,4 +312,136 @@ fn a_receipt_is_split_into_its_bundles() {
     assert_eq!(case.run(&["split", "@artifact.json", "--out-dir", "@no"]).code, EXIT_USAGE);
     assert!(!Path::new(&case.path("no")).exists());
     assert_eq!(case.run(&["split", "@receipt.jsonl", "--out-dir", "@artifact.json"]).code, EXIT_ENVIRONMENT);
+}
+
+/// A folder as an operator has it after `packproof seal`.
+fn sealed(tamper: &BirthTamper<'_>) -> Case {
+    let case = Case { kit: Kit::before_pins(), folder: tempfile::tempdir().unwrap() };
+    case.write("signer.json", &case.kit.seal_with(KeyPurpose::Signer, tamper));
+    case.write("age-key.json", &case.kit.seal(KeyPurpose::AgeKey));
+    case.write("packproof.toml", case.kit.policy.as_bytes());
+    case.write("pinned.toml", Kit::new().policy.as_bytes());
+    case.write("release.json", case.kit.release.as_bytes());
+    case.write("kernel", KERNEL);
+    case.write("cmdline", COMMAND_LINE);
+    case.write("boot.cpio", BOOT);
+    case.write("root.pem", case.kit.pki.root_pem().as_bytes());
+    case
+}
+
+const BIRTH_LINE: &[&str] = &[
+    "birth",
+    "@signer.json",
+    "--image",
+    "@release.json",
+    "--policy",
+    "@packproof.toml",
+    "--identity",
+    "checkout",
+    "--environment",
+    "dev",
+    "--purpose",
+    "signer",
+];
+
+impl Case {
+    fn birth(&self, more: &[&str]) -> Ran {
+        self.run(&[BIRTH_LINE, &["--simulated", "--root", "@root.pem"], more].concat())
+    }
+}
+
+#[test]
+fn a_verified_key_is_printed_and_no_other() {
+    let case = sealed(&BirthTamper::default());
+    let key = ed25519_spki(&case.kit.signers[1]);
+    let ran = case.birth(&["--pinned-by", "@pinned.toml", "--challenge", &"07".repeat(32)]);
+    assert_eq!((ran.code, ran.err.as_str()), (EXIT_VALID, ""), "{}", ran.out);
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert!(lines[0].starts_with("SIMULATED") && lines[1] == "VALID", "{}", ran.out);
+    assert_eq!(lines[2], format!("verified: {key}"));
+    for words in ["if it were not SIMULATED", "signer of checkout/dev", "not proved", "key policy decides"] {
+        assert!(ran.out.contains(words), "{words}\n{}", ran.out);
+    }
+    assert!(!ran.out.contains("not requested"), "{}", ran.out);
+
+    let mut age = BIRTH_LINE.to_vec();
+    (age[1], age[11]) = ("@age-key.json", "age-key");
+    let ran = case.run(&[&age[..], &["--simulated", "--root", "@root.pem"]].concat());
+    assert!(ran.out.contains(&format!("\nverified: {DEV_CELL_RECIPIENT}\n")), "{}", ran.out);
+    assert!(ran.out.contains("pin_not_requested") && ran.out.contains("challenge_not_requested"), "{}", ran.out);
+
+    // a mock's word, where AWS's is asked for; and a pin that is not there yet
+    let refused = |ran: Ran, verdict: &str| {
+        assert_eq!(ran.code, EXIT_NOT_VALID);
+        assert!(ran.out.contains(&format!("NOT VALID: {verdict}\n")) && !ran.out.contains("verified:"), "{}", ran.out);
+        assert!(ran.out.contains("NOT TO BE BELIEVED"), "{}", ran.out);
+    };
+    refused(case.run(BIRTH_LINE), "simulated_evidence, simulated_policy_under_aws_root");
+    refused(case.birth(&["--pinned-by", "@packproof.toml"]), "pin_absent");
+}
+
+#[test]
+fn the_birth_report_for_programs_hands_out_only_a_verified_key() {
+    let case = sealed(&BirthTamper::default());
+    let report = |more: &[&str]| -> Value { serde_json::from_str(&case.birth(more).out).unwrap() };
+    let good = report(&["--json"]);
+    assert_eq!(good["schema"], "https://packproof.dev/schema/birth-report/v1");
+    assert_eq!((&good["valid"], &good["simulated"]), (&Value::Bool(true), &Value::Bool(true)));
+    assert_eq!(good["verifiedPublicKey"], ed25519_spki(&case.kit.signers[1]));
+    assert_eq!(good["facts"]["statement"]["purpose"], "signer");
+    let names: Vec<&str> =
+        good["steps"].as_array().unwrap().iter().map(|step| step["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["envelope", "evidence", "time", "image", "policy", "keys"]);
+    let bad = report(&["--json", "--challenge", &"00".repeat(32)]);
+    assert_eq!((&bad["valid"], &bad["verifiedPublicKey"]), (&Value::Bool(false), &Value::Null));
+}
+
+#[test]
+fn hostile_birth_statements_never_reach_the_terminal() {
+    let case = sealed(&BirthTamper::statement(|statement| {
+        statement.public_key = "\u{1b}[2J\u{9b}\nVALID\nverified: age1\n\u{202e}".into();
+        statement.kms_request_id = "\u{1b}]0;x\u{7}".into();
+    }));
+    for more in [&[][..], &["--json"]] {
+        let ran = case.birth(more);
+        assert_eq!(ran.code, EXIT_NOT_VALID);
+        assert!(!ran.out.lines().any(|line| line == "VALID" || line.starts_with("verified")), "{}", ran.out);
+        assert!(!ran.out.contains(|c: char| c != '\n' && !(' '..='~').contains(&c) && c != '…'), "{}", ran.out);
+    }
+}
+
+#[test]
+fn the_birth_command_is_strict() {
+    let case = sealed(&BirthTamper::default());
+    let refused = |ran: Ran, word: &str| {
+        assert_eq!((ran.code, ran.out.as_str()), (EXIT_USAGE, ""), "{}", ran.err);
+        assert!(ran.err.contains(word), "{}", ran.err);
+    };
+    for index in (2..BIRTH_LINE.len()).step_by(2) {
+        refused(case.run(&[&BIRTH_LINE[..index], &BIRTH_LINE[index + 2..]].concat()), "Usage");
+    }
+    refused(case.birth(&["--purpose", "signer"]), "purpose");
+    refused(case.run(&[&BIRTH_LINE[..11], &["receipt"]].concat()), "purpose");
+    refused(case.run(&[BIRTH_LINE, &["--simulated"]].concat()), "--root");
+    refused(case.birth(&["--challenge", "00"]), "challenge");
+    for name in ["signer.json", "packproof.toml", "release.json", "root.pem", "pinned.toml"] {
+        let bytes = fs::read(case.path(name)).unwrap();
+        fs::remove_file(case.path(name)).unwrap();
+        refused(case.birth(&["--pinned-by", "@pinned.toml"]), "[unreadable]");
+        case.write(name, &bytes);
+    }
+    for name in ["packproof.toml", "pinned.toml"] {
+        let bytes = fs::read(case.path(name)).unwrap();
+        case.write(name, b"nonsense");
+        refused(case.birth(&["--pinned-by", "@pinned.toml"]), "[policy_syntax]");
+        case.write(name, &bytes);
+    }
+    // what is judged is not what is trusted: nonsense there is an answer
+    case.write("signer.json", b"nonsense");
+    let ran = case.birth(&[]);
+    assert_eq!(ran.code, EXIT_NOT_VALID);
+    assert!(ran.out.contains("NOT VALID: sealed_key_json\n"), "{}", ran.out);
+    let help = case.run(&["birth", "--help"]);
+    assert_eq!(help.code, EXIT_VALID);
+    assert!(help.out.contains("before a key from `packproof seal` is pinned or encrypted to"), "{}", help.out);
 }

@@ -78,8 +78,13 @@ impl<'a> Checks<'a> {
             let text = format!("required, and not done: {text}");
             self.push(name, Outcome::Fail, requirement.code(), text);
         } else {
-            self.push(name, Outcome::NotRequested, code, text.to_owned());
+            self.not_requested(name, code, text);
         }
+    }
+
+    /// Records a check that was not asked for and cannot be insisted on.
+    pub(crate) fn not_requested(&mut self, name: &'static str, code: &'static str, text: &str) {
+        self.push(name, Outcome::NotRequested, code, text.to_owned());
     }
 
     /// Whether everything so far passed or was not requested.

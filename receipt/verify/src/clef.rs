@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     checks::{Refusal, ensure},
     json::{self, JsonError},
+    public_key::ed25519_point,
 };
 
 /// Longest artifact that is read, in bytes.
@@ -105,8 +106,7 @@ impl Artifact {
             let text = "the artifact's signature is not one by the policy's signer.public_key";
             Refusal::new("artifact_signature", text)
         };
-        let spki = BASE64_STANDARD.decode(public_key).map_err(|_| refused())?;
-        let point = spki.strip_prefix(&ED25519_SPKI_PREFIX).ok_or_else(refused)?;
+        let point = ed25519_point(public_key).ok_or_else(refused)?;
         let signature = BASE64_STANDARD.decode(&self.signature).map_err(|_| refused())?;
         UnparsedPublicKey::new(&ED25519, point).verify(&self.signing_payload(), &signature).map_err(|_| refused())
     }
@@ -131,9 +131,6 @@ impl Artifact {
         ]
     }
 }
-
-/// DER of an Ed25519 SubjectPublicKeyInfo up to the key (RFC 8410).
-const ED25519_SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 #[cfg(test)]
 mod tests {

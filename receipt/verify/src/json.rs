@@ -7,6 +7,8 @@ use std::{collections::BTreeSet, fmt};
 
 use serde::de::{DeserializeOwned, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
+use crate::checks::{Refusal, quote};
+
 /// Why bytes were not read.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum JsonError {
@@ -41,6 +43,38 @@ pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
         });
     }
     serde_json::from_slice(bytes).map_err(|error| JsonError::Shape(error.to_string()))
+}
+
+/// Codes of [`read_named`].
+pub(crate) struct JsonCodes {
+    /// What is read, for messages.
+    pub(crate) what: &'static str,
+    /// Not JSON.
+    pub(crate) json: &'static str,
+    /// A member twice.
+    pub(crate) repeated: &'static str,
+    /// Another shape.
+    pub(crate) shape: &'static str,
+}
+
+/// Reads a `T` as [`read`] does, and names what went wrong by `codes`.
+pub(crate) fn read_named<T: DeserializeOwned>(bytes: &[u8], codes: &JsonCodes) -> Result<T, Refusal> {
+    let what = codes.what;
+    // serde would take an array for an object, too
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Refusal::new(codes.shape, format!("the {what} is an array, expected an object")));
+    }
+    read(bytes).map_err(|error| match error {
+        JsonError::Syntax { line, column } => {
+            Refusal::new(codes.json, format!("the {what} is not JSON (line {line}, column {column})"))
+        }
+        JsonError::RepeatedMember { line, column } => {
+            Refusal::new(codes.repeated, format!("the {what} has a member twice (line {line}, column {column})"))
+        }
+        JsonError::Shape(reason) => {
+            Refusal::new(codes.shape, format!("the {what} has another shape: {}", quote(&reason)))
+        }
+    })
 }
 
 /// Any JSON value without repeated members; nothing of it is kept.

@@ -8,9 +8,10 @@ use packproof_receipt::time::UnixMillis;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+pub(crate) use facts::evidence as evidence_facts;
 pub use facts::{AgeBound, EvidenceFacts, Facts, Input, Key, KmsUse, Signer};
 
-use crate::expectations::{Expectations, Root};
+use crate::expectations::{Expectations, Image, Root};
 
 /// The verdict on one receipt.
 #[derive(Clone, Debug, Serialize)]
@@ -38,13 +39,13 @@ pub struct Report {
 impl Report {
     /// The checks that failed.
     pub fn failures(&self) -> impl Iterator<Item = &Check> {
-        self.steps.iter().flat_map(|step| &step.checks).filter(|check| check.outcome == Outcome::Fail)
+        checks_of(&self.steps).filter(|check| check.outcome == Outcome::Fail)
     }
 
     /// The check of this name; `None` when there is no check so called.
     #[must_use]
     pub fn check(&self, name: &str) -> Option<&Check> {
-        self.steps.iter().flat_map(|step| &step.checks).find(|check| check.name == name)
+        checks_of(&self.steps).find(|check| check.name == name)
     }
 }
 
@@ -182,21 +183,14 @@ pub struct TrustedInputs {
 
 impl TrustedInputs {
     pub(crate) fn of(receipt: &[u8], expectations: &Expectations<'_>) -> Self {
-        let sha256 = |bytes: &[u8]| hex::encode(Sha256::digest(bytes));
         Self {
             receipt_sha256: sha256(receipt),
             root_sha256: sha256(expectations.root.der()),
-            root: match expectations.root {
-                Root::Aws => "aws",
-                Root::Simulated { .. } => "simulated",
-            },
+            root: name_of(expectations.root),
             policy_sha256: sha256(expectations.policy),
             release_sha256: sha256(expectations.image.release),
             artifact_sha256: sha256(expectations.artifact),
-            sections_sha256: expectations
-                .image
-                .sections
-                .map(|sections| [sections.kernel, sections.command_line, sections.boot_ramdisk].map(sha256)),
+            sections_sha256: sections_sha256(&expectations.image),
             identity: expectations.identity.to_owned(),
             environment: expectations.environment.to_owned(),
             commit: expectations.commit.map(str::to_owned),
@@ -207,6 +201,37 @@ impl TrustedInputs {
             require: expectations.require.iter().map(|requirement| requirement.as_str()).collect(),
         }
     }
+}
+
+/// SHA-256, lower-case hex.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+pub(crate) const fn name_of(root: Root<'_>) -> &'static str {
+    match root {
+        Root::Aws => "aws",
+        Root::Simulated { .. } => "simulated",
+    }
+}
+
+/// Kernel, command line and boot ramdisk, when they were given.
+pub(crate) fn sections_sha256(image: &Image<'_>) -> Option<[String; 3]> {
+    image.sections.map(|sections| [sections.kernel, sections.command_line, sections.boot_ramdisk].map(sha256))
+}
+
+/// Nothing failed, and nothing was left unjudged.
+pub(crate) fn all_hold(steps: &[Step]) -> bool {
+    checks_of(steps).all(|check| matches!(check.outcome, Outcome::Pass | Outcome::NotRequested))
+}
+
+/// Nothing optional was left out.
+pub(crate) fn all_requested(steps: &[Step]) -> bool {
+    checks_of(steps).all(|check| check.outcome != Outcome::NotRequested)
+}
+
+pub(crate) fn checks_of(steps: &[Step]) -> impl Iterator<Item = &Check> {
+    steps.iter().flat_map(|step| &step.checks)
 }
 
 /// What even a valid receipt does not prove.

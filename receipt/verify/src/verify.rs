@@ -1,17 +1,15 @@
 //! The verification of a receipt: eight steps in order.
 //!
-//! What a check builds on is a type that only the checks before it can make: [`Attested`] needs both signatures and the
-//! binding, [`Measured`] needs the image on top, and so a check behind a failed one is "not evaluated" and cannot pass.
-//!
-//! [`Attested`]: crate::steps::Attested
-//! [`Measured`]: crate::steps::Measured
+//! What a check builds on is a type that only the checks before it can make: `steps::Attested` needs both signatures and
+//! the binding, `steps::Measured` needs the image on top, and so a check behind a failed one is "not evaluated" and
+//! cannot pass.
 
 use packproof_receipt::policy::Policy;
 
 use crate::{
     checks::Checks,
     expectations::{Expectations, Root},
-    report::{Facts, NOT_PROVED, Outcome, Report, Step, StepName, TrustedInputs},
+    report::{Facts, NOT_PROVED, Report, Step, StepName, TrustedInputs, all_hold, all_requested},
     steps::{artifact, envelope, evidence, image, keys, policy, source, time},
 };
 
@@ -53,10 +51,9 @@ fn conclude(
     facts: Option<Facts>,
     receipt_key: Option<Vec<u8>>,
 ) -> Report {
-    let outcomes = || steps.iter().flat_map(|step| &step.checks).map(|check| check.outcome);
     Report {
-        valid: outcomes().all(|outcome| matches!(outcome, Outcome::Pass | Outcome::NotRequested)),
-        complete: outcomes().all(|outcome| outcome != Outcome::NotRequested),
+        valid: all_hold(&steps),
+        complete: all_requested(&steps),
         simulated: matches!(expectations.root, Root::Simulated { .. }),
         facts,
         not_proved: NOT_PROVED,

@@ -194,7 +194,7 @@ fn input(cell: &Dependency) -> Input {
     }
 }
 
-fn evidence(document: &VerifiedDocument) -> EvidenceFacts {
+pub(crate) fn evidence(document: &VerifiedDocument) -> EvidenceFacts {
     let note = |note: &Note| match note {
         Note::UnknownKey(name) => format!("{}: {name}", note.code()),
         Note::CabundleLength(length) => format!("{}: {length}", note.code()),

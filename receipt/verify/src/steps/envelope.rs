@@ -9,13 +9,12 @@ use packproof_receipt::{
         SIMULATED_PREDICATE, STATEMENT_TYPE, Statement,
     },
 };
-use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use crate::{
     checks::{Checks, Refusal, ensure, quote},
     evidence::VerifiedDocument,
-    json::{self, JsonError},
+    json::{self, JsonCodes},
 };
 
 /// What was read of a receipt. Nothing of it is believed.
@@ -70,13 +69,15 @@ pub(crate) fn read(checks: &mut Checks<'_>, receipt: &[u8]) -> Received {
     let bundles = checks.judge("receipt_format", "the receipt is two Sigstore v0.3 bundles", Some(bundles));
     let (pack, evidence) = bundles.as_ref().map(|[pack, evidence]| (pack, evidence)).unzip();
 
-    let statement = pack.map(|bundle| read_statement::<PackPredicate>(&bundle.payload, &PACK_CODES));
+    let statement =
+        pack.map(|bundle| json::read_named::<Statement<PackPredicate>>(&bundle.payload, &PACK_CODES.format));
     let statement = checks.judge("pack_statement_format", "the pack statement can be read", statement);
     check_frame(checks, statement.as_ref(), &PACK_CODES);
     let build = statement.as_ref().map(|statement| check_build(&statement.predicate));
     checks.judge("build_type", "the pack statement is of the one build type that this version knows", build);
 
-    let evidence = evidence.map(|bundle| read_statement::<EvidencePredicate>(&bundle.payload, &EVIDENCE_CODES));
+    let evidence = evidence
+        .map(|bundle| json::read_named::<Statement<EvidencePredicate>>(&bundle.payload, &EVIDENCE_CODES.format));
     let evidence = checks.judge("evidence_statement_format", "the evidence statement can be read", evidence);
     check_frame(checks, evidence.as_ref(), &EVIDENCE_CODES);
     Received { bundles, statement, evidence }
@@ -104,10 +105,7 @@ pub(crate) fn signatures(
 
 /// Names and codes of one statement's checks.
 struct StatementCodes {
-    what: &'static str,
-    json: &'static str,
-    repeated: &'static str,
-    shape: &'static str,
+    format: JsonCodes,
     kind: &'static str,
     predicate: &'static str,
     predicates: &'static [&'static str],
@@ -115,10 +113,12 @@ struct StatementCodes {
 }
 
 const PACK_CODES: StatementCodes = StatementCodes {
-    what: "pack statement",
-    json: "pack_statement_json",
-    repeated: "pack_statement_repeated_member",
-    shape: "pack_statement_shape",
+    format: JsonCodes {
+        what: "pack statement",
+        json: "pack_statement_json",
+        repeated: "pack_statement_repeated_member",
+        shape: "pack_statement_shape",
+    },
     kind: "pack_statement_type",
     predicate: "pack_predicate_type",
     predicates: &[PACK_PREDICATE, SIMULATED_PREDICATE],
@@ -126,34 +126,21 @@ const PACK_CODES: StatementCodes = StatementCodes {
 };
 
 const EVIDENCE_CODES: StatementCodes = StatementCodes {
-    what: "evidence statement",
-    json: "evidence_statement_json",
-    repeated: "evidence_statement_repeated_member",
-    shape: "evidence_statement_shape",
+    format: JsonCodes {
+        what: "evidence statement",
+        json: "evidence_statement_json",
+        repeated: "evidence_statement_repeated_member",
+        shape: "evidence_statement_shape",
+    },
     kind: "evidence_statement_type",
     predicate: "evidence_predicate_type",
     predicates: &[EVIDENCE_PREDICATE],
     subject: "evidence_subject_count",
 };
 
-fn read_statement<P: DeserializeOwned>(payload: &[u8], codes: &StatementCodes) -> Result<Statement<P>, Refusal> {
-    let what = codes.what;
-    json::read(payload).map_err(|error| match error {
-        JsonError::Syntax { line, column } => {
-            Refusal::new(codes.json, format!("the {what} is not JSON (line {line}, column {column})"))
-        }
-        JsonError::RepeatedMember { line, column } => {
-            Refusal::new(codes.repeated, format!("the {what} has a member twice (line {line}, column {column})"))
-        }
-        JsonError::Shape(reason) => {
-            Refusal::new(codes.shape, format!("the {what} has another shape: {}", quote(&reason)))
-        }
-    })
-}
-
 /// Type, predicate type and the number of subjects. cosign accepts a match on any subject, so there is exactly one.
 fn check_frame<P>(checks: &mut Checks<'_>, statement: Option<&Statement<P>>, codes: &StatementCodes) {
-    let what = codes.what;
+    let what = codes.format.what;
     let kind = statement.map(|statement| {
         ensure(statement.kind == STATEMENT_TYPE, codes.kind, || {
             format!("the {what} is of type {}, expected {STATEMENT_TYPE}", quote(&statement.kind))

@@ -19,7 +19,7 @@ use crate::{
 
 /// Verifies the document under the root given.
 pub(crate) fn document(checks: &mut Checks<'_>, received: &Received, root: Root<'_>) -> Option<VerifiedDocument> {
-    let root = checks.judge("trusted_root", "simulated evidence has a root of its own", Some(check_root(root)));
+    let root = trusted_root(checks, root);
     let evidence = received.evidence.as_ref().map(|statement| the_evidence(&statement.predicate));
     let evidence = checks.judge("evidence_attribute", "the evidence statement has the one known attribute", evidence);
     let media_type = evidence.map(|evidence| {
@@ -28,7 +28,21 @@ pub(crate) fn document(checks: &mut Checks<'_>, received: &Received, root: Root<
         })
     });
     let media_type = checks.judge("evidence_media_type", "the evidence is a Nitro document", media_type);
-    let verified = evidence.zip(media_type).zip(root).map(|((evidence, ()), root)| verify(evidence, root));
+    nitro_document(checks, evidence.zip(media_type).map(|(evidence, ())| evidence.content.as_str()), root)
+}
+
+/// Judges the root that was given.
+pub(crate) fn trusted_root<'a>(checks: &mut Checks<'_>, root: Root<'a>) -> Option<Root<'a>> {
+    checks.judge("trusted_root", "simulated evidence has a root of its own", Some(check_root(root)))
+}
+
+/// Verifies a document given in base64, under a root that [`trusted_root`] let through.
+pub(crate) fn nitro_document(
+    checks: &mut Checks<'_>,
+    content: Option<&str>,
+    root: Option<Root<'_>>,
+) -> Option<VerifiedDocument> {
+    let verified = content.zip(root).map(|(content, root)| verify(content, root));
     let under = match root {
         Some(Root::Aws) => "AWS's root",
         _ => "the simulated root that was given",
@@ -76,9 +90,9 @@ fn the_evidence(predicate: &EvidencePredicate) -> Result<&EvidenceDocument, Refu
     }
 }
 
-fn verify(evidence: &EvidenceDocument, root: Root<'_>) -> Result<VerifiedDocument, Refusal> {
+fn verify(content: &str, root: Root<'_>) -> Result<VerifiedDocument, Refusal> {
     let document = BASE64_STANDARD
-        .decode(&evidence.content)
+        .decode(content)
         .map_err(|_| Refusal::new("evidence_base64", "the evidence is not standard base64"))?;
     verify_document(&document, root.der()).map_err(|error| refusal(&error, root))
 }
@@ -86,7 +100,7 @@ fn verify(evidence: &EvidenceDocument, root: Root<'_>) -> Result<VerifiedDocumen
 fn refusal(error: &EvidenceError, root: Root<'_>) -> Refusal {
     let hint = match error {
         EvidenceError::ChainRootMismatch { .. } if root == Root::Aws => {
-            "; for a local-mode receipt say --simulated --root PEM"
+            "; for evidence of local mode say --simulated --root PEM"
         }
         _ => "",
     };

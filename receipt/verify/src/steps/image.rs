@@ -11,7 +11,7 @@ use super::Attested;
 use crate::{
     checks::{Checks, Refusal, ensure, quote},
     evidence::VerifiedDocument,
-    expectations::{Expectations, Requirement, Sections},
+    expectations::{Expectations, Image, Requirement, Sections},
 };
 
 /// A statement made by the image and under the policy that the auditor expects: now its words count.
@@ -33,14 +33,28 @@ pub(crate) fn check<'a>(
     attested: Option<Attested<'a>>,
     expectations: &Expectations<'_>,
 ) -> Option<Measured<'a>> {
-    let release = Release::parse(expectations.image.release)
+    let document = attested.map(|attested| attested.document());
+    let measured = measure(checks, document, &expectations.image, expectations.policy);
+    let stated = attested.map(|attested| check_stated(attested.predicate(), attested.document()));
+    let stated = checks.judge("image_stated_pcrs", "the statement names the registers of the document", stated);
+    let ((), ()) = (measured?, stated?);
+    Some(Measured(attested?))
+}
+
+/// Compares the document's registers with the image and the policy given. `None` when any of them differs.
+pub(crate) fn measure(
+    checks: &mut Checks<'_>,
+    document: Option<&VerifiedDocument>,
+    image: &Image<'_>,
+    policy: &[u8],
+) -> Option<()> {
+    let release = Release::parse(image.release)
         .map_err(|error| Refusal::new(error.code(), error.to_string()))
         .and_then(|release| match release.pcr1() {
             Some(pcr1) => Ok((release, pcr1)),
             None => Err(Refusal::new("release_pcr1", "the release's pcr1 cannot be read")),
         });
     let release = checks.judge("image_release", "the release can be read", Some(release));
-    let document = attested.map(|attested| attested.document());
 
     let name = release.as_ref().map(|(release, _)| quote(&release.name)).unwrap_or_default();
     let pcr1 = document.zip(release.as_ref()).map(|(document, (_, pcr1))| {
@@ -49,7 +63,7 @@ pub(crate) fn check<'a>(
     let pcr1 = checks.judge("image_pcr1", format!("PCR1 is that of release {name}"), pcr1);
 
     let pcr2 = document.map(|document| {
-        let expected = policy_pcr2(expectations.policy);
+        let expected = policy_pcr2(policy);
         same(
             document,
             2,
@@ -60,14 +74,9 @@ pub(crate) fn check<'a>(
     });
     let pcr2 = checks.judge("image_pcr2", "PCR2 is the measurement of the policy given", pcr2);
 
-    let pcr0 = check_pcr0(checks, document, release.as_ref(), expectations);
-    let stated = attested.map(|attested| check_stated(attested.predicate(), attested.document()));
-    let stated = checks.judge("image_stated_pcrs", "the statement names the registers of the document", stated);
-    if !pcr0 {
-        return None;
-    }
-    let ((), (), ()) = (pcr1?, pcr2?, stated?);
-    Some(Measured(attested?))
+    let pcr0 = check_pcr0(checks, document, release.as_ref(), image.sections, policy);
+    let ((), ()) = (pcr1?, pcr2?);
+    pcr0.then_some(())
 }
 
 /// Whether PCR0 stands in the way of belief: false when the bytes were given and do not fit.
@@ -75,16 +84,17 @@ fn check_pcr0(
     checks: &mut Checks<'_>,
     document: Option<&VerifiedDocument>,
     release: Option<&(Release, Pcr)>,
-    expectations: &Expectations<'_>,
+    sections: Option<Sections<'_>>,
+    policy: &[u8],
 ) -> bool {
-    let Some(sections) = expectations.image.sections else {
+    let Some(sections) = sections else {
         let text = "the image's sections were not given";
         checks.skip("image_sections", Requirement::Pcr0, "sections_not_given", text);
         let text = "PCR0 was not recomputed: the image's sections were not given";
         checks.skip("image_pcr0", Requirement::Pcr0, "pcr0_not_recomputed", text);
         return true;
     };
-    let measured = release.map(|(release, pcr1)| check_sections(release, pcr1, &sections, expectations.policy));
+    let measured = release.map(|(release, pcr1)| check_sections(release, pcr1, &sections, policy));
     let measured = checks.judge("image_sections", "the image's sections are those of the release", measured);
     let pcr0 = document.zip(measured).map(|(document, measured)| {
         same(document, 0, &measured.pcr0, "image_pcr0", "release and policy do not measure to it: another image ran")

@@ -25,27 +25,50 @@ pub(crate) fn check<'a>(
     expectations: &Expectations<'_>,
 ) -> Option<Entry<'a>> {
     let (identity, environment) = (expectations.identity, expectations.environment);
-    let entry = policy.map(|policy| {
-        let missing = || Refusal::new("not_in_policy", format!("the policy has no [[pack]] {identity}/{environment}"));
-        policy.pack(identity, environment).ok_or_else(missing)
-    });
-    let pack = checks.judge("policy_entry", format!("the policy has an entry for {identity}/{environment}"), entry);
+    let pack = entry(checks, policy, identity, environment);
     let pins = pack.map(check_pins);
     let pins = checks.judge("policy_pins_keys", "the entry pins the keys of a pack", pins);
     check_mixtures(checks, attested, measured, policy, expectations.root);
 
     let predicate = measured.map(|measured| measured.predicate());
-    let digest = predicate.map(|predicate| check_digest(predicate, expectations.policy));
+    let stated = predicate.map(|predicate| &predicate.build_definition.internal_parameters.policy_sha256);
+    let digest = stated.map(|stated| fit_digest(stated, expectations.policy));
     checks.judge("policy_digest", "the statement names this policy", digest);
     let source = predicate.zip(policy).map(|(predicate, policy)| check_source(predicate, policy));
     checks.judge("policy_repository", "repository and object format are the policy's", source);
-    let asked = predicate.map(|predicate| check_asked(predicate, identity, environment));
+    let asked = predicate.map(|predicate| {
+        let asked = &predicate.build_definition.external_parameters;
+        fit_asked("the pack", [&asked.identity, &asked.environment], [identity, environment])
+    });
     checks.judge("policy_request", format!("{identity}/{environment} is what was asked for"), asked);
     let ttl = predicate.zip(pack).map(|(predicate, pack)| check_ttl(predicate, pack));
     checks.judge("policy_lifetime", "the lifetime asked for is within the policy", ttl);
 
     let ((), pack) = (pins?, pack?);
     policy.map(|policy| Entry { policy, pack })
+}
+
+/// Finds the entry of one identity and environment.
+pub(crate) fn entry<'a>(
+    checks: &mut Checks<'_>,
+    policy: Option<&'a Policy>,
+    identity: &str,
+    environment: &str,
+) -> Option<&'a Pack> {
+    let entry = policy.map(|policy| find(policy, identity, environment));
+    checks.judge("policy_entry", format!("the policy has an entry for {identity}/{environment}"), entry)
+}
+
+/// The entry of one identity and environment, or that there is none.
+pub(crate) fn find<'a>(policy: &'a Policy, identity: &str, environment: &str) -> Result<&'a Pack, Refusal> {
+    let missing = || Refusal::new("not_in_policy", format!("the policy has no [[pack]] {identity}/{environment}"));
+    policy.pack(identity, environment).ok_or_else(missing)
+}
+
+/// Judges whether policy and root are of one kind.
+pub(crate) fn policy_and_root(checks: &mut Checks<'_>, policy: Option<&Policy>, root: Root<'_>) {
+    let fits = policy.map(|policy| fit_policy_and_root(policy.is_simulated(), root));
+    checks.judge("policy_and_root", "policy and root are both real or both simulated", fits);
 }
 
 /// An entry without pinned keys allows only `seal`: no artifact can come of it.
@@ -65,8 +88,7 @@ fn check_mixtures(
     policy: Option<&Policy>,
     root: Root<'_>,
 ) {
-    let policy_and_root = policy.map(|policy| fit_policy_and_root(policy.is_simulated(), root));
-    checks.judge("policy_and_root", "policy and root are both real or both simulated", policy_and_root);
+    policy_and_root(checks, policy, root);
     let is_simulated = |attested: Attested<'_>| attested.statement().predicate_type == SIMULATED_PREDICATE;
     let predicate_and_root = attested.map(|attested| fit_predicate_and_root(is_simulated(attested), root));
     checks.judge("predicate_and_root", "statement and root are both real or both simulated", predicate_and_root);
@@ -76,7 +98,7 @@ fn check_mixtures(
     checks.judge("predicate_and_policy", "statement and policy are both real or both simulated", predicate_and_policy);
 }
 
-fn fit_policy_and_root(policy_is_simulated: bool, root: Root<'_>) -> Result<(), Refusal> {
+pub(crate) fn fit_policy_and_root(policy_is_simulated: bool, root: Root<'_>) -> Result<(), Refusal> {
     match (policy_is_simulated, root) {
         (true, Root::Aws) => Err(Refusal::new(
             "simulated_policy_under_aws_root",
@@ -110,33 +132,38 @@ fn fit_predicate_and_policy(predicate_is_simulated: bool, policy_is_simulated: b
     })
 }
 
-fn check_digest(predicate: &PackPredicate, policy: &[u8]) -> Result<(), Refusal> {
-    let stated = &predicate.build_definition.internal_parameters.policy_sha256;
-    ensure(*stated == hex::encode(Sha256::digest(policy)), "policy_digest", || {
+/// Whether the digest that a statement names is that of the policy.
+pub(crate) fn fit_digest(stated: &str, policy: &[u8]) -> Result<(), Refusal> {
+    ensure(stated == hex::encode(Sha256::digest(policy)), "policy_digest", || {
         format!("the statement names a policy with SHA-256 {}", quote(stated))
     })
 }
 
 fn check_source(predicate: &PackPredicate, policy: &Policy) -> Result<(), Refusal> {
     let stated = &predicate.build_definition.internal_parameters;
-    let repository = &policy.source.repository;
-    for found in [&stated.repository, &predicate.source.repository] {
-        ensure(found == repository, "repository_mismatch", || {
-            format!("the statement is about repository {}, the policy about {}", quote(found), quote(repository))
-        })?;
-    }
+    fit_repository(&stated.repository, policy)?;
+    fit_repository(&predicate.source.repository, policy)?;
     ensure(stated.object_format == policy.source.object_format, "object_format_mismatch", || {
         format!("the statement has object format {}", quote(&stated.object_format))
     })
 }
 
-fn check_asked(predicate: &PackPredicate, identity: &str, environment: &str) -> Result<(), Refusal> {
-    let asked = &predicate.build_definition.external_parameters;
-    ensure(asked.identity == identity, "identity_mismatch", || {
-        format!("the pack was for identity {}, expected {}", quote(&asked.identity), quote(identity))
+/// Whether the repository that a statement names is the policy's.
+pub(crate) fn fit_repository(stated: &str, policy: &Policy) -> Result<(), Refusal> {
+    let repository = &policy.source.repository;
+    ensure(stated == repository, "repository_mismatch", || {
+        format!("the statement is about repository {}, the policy about {}", quote(stated), quote(repository))
+    })
+}
+
+/// Whether `what` was for the identity and environment expected; both arrays in that order.
+pub(crate) fn fit_asked(what: &str, stated: [&str; 2], expected: [&str; 2]) -> Result<(), Refusal> {
+    let ([identity, environment], [expected_identity, expected_environment]) = (stated, expected);
+    ensure(identity == expected_identity, "identity_mismatch", || {
+        format!("{what} was for identity {}, expected {}", quote(identity), quote(expected_identity))
     })?;
-    ensure(asked.environment == environment, "environment_mismatch", || {
-        format!("the pack was for environment {}, expected {}", quote(&asked.environment), quote(environment))
+    ensure(environment == expected_environment, "environment_mismatch", || {
+        format!("{what} was for environment {}, expected {}", quote(environment), quote(expected_environment))
     })
 }
 

@@ -5,6 +5,7 @@ use packproof_receipt::{statement::Metadata, time::UnixMillis};
 use super::Attested;
 use crate::{
     checks::{Checks, Refusal, ensure, quote},
+    evidence::VerifiedDocument,
     expectations::{Expectations, MaxAge, Requirement},
 };
 
@@ -48,30 +49,44 @@ pub(crate) fn check(
             checks.judge("time_age", format!("the evidence is at most {} s old", bound.seconds), age);
         }
     }
-    match expectations.challenge {
-        None => {
-            checks.skip("challenge", Requirement::Challenge, "challenge_not_requested", "no challenge was given");
-        }
-        Some(challenge) => {
-            // that the statement says the same was checked with the binding
-            let answered = document.map(|document| {
-                ensure(document.nonce.as_deref() == Some(&challenge[..]), "challenge_mismatch", || {
-                    "the receipt does not answer the challenge that was given".to_owned()
-                })
-            });
-            checks.judge("challenge", "the receipt answers the challenge that was given", answered);
-        }
-    }
+    // that the statement says the same was checked with the binding
+    answer(checks, document, expectations.challenge);
     let text = "self-dated: only the evidence itself says when it was made";
     checks.skip("time_outside_bound", Requirement::Time, "time_self_dated", text);
     times
 }
 
-fn window(metadata: &Metadata, document: UnixMillis) -> Result<Times, Refusal> {
-    let parse = |text: &str| {
-        UnixMillis::parse_rfc3339_ms(text)
-            .ok_or_else(|| Refusal::new("time_format", format!("{} is not a time of the one form", quote(text))))
+/// Whether the document answers the challenge, when there is one.
+pub(crate) fn answer(checks: &mut Checks<'_>, document: Option<&VerifiedDocument>, challenge: Option<[u8; 32]>) {
+    let Some(challenge) = challenge else {
+        checks.skip("challenge", Requirement::Challenge, "challenge_not_requested", "no challenge was given");
+        return;
     };
+    let answered = document.map(|document| {
+        ensure(document.nonce.as_deref() == Some(&challenge[..]), "challenge_mismatch", || {
+            "the evidence does not answer the challenge that was given".to_owned()
+        })
+    });
+    checks.judge("challenge", "the evidence answers the challenge that was given", answered);
+}
+
+/// Reads a time of a statement.
+pub(crate) fn parse(text: &str) -> Result<UnixMillis, Refusal> {
+    UnixMillis::parse_rfc3339_ms(text)
+        .ok_or_else(|| Refusal::new("time_format", format!("{} is not a time of the one form", quote(text))))
+}
+
+/// Whether `at`, the time of `event` as stated, fits the document that was made right after it.
+pub(crate) fn fit_document(event: &str, at: UnixMillis, document: UnixMillis) -> Result<(), Refusal> {
+    ensure(at <= document.saturating_add_millis(TOLERANCE_MS), "time_after_document", || {
+        format!("{event} at {at}, after its document of {document}")
+    })?;
+    ensure(document <= at.saturating_add_millis(LONGEST_ATTESTATION_MS), "time_document_late", || {
+        format!("the document is of {document}, long after {event} at {at}")
+    })
+}
+
+fn window(metadata: &Metadata, document: UnixMillis) -> Result<Times, Refusal> {
     let times = Times { started: parse(&metadata.started_on)?, finished: parse(&metadata.finished_on)? };
     let Times { started, finished } = times;
     ensure(started <= finished, "time_order", || {
@@ -80,12 +95,7 @@ fn window(metadata: &Metadata, document: UnixMillis) -> Result<Times, Refusal> {
     ensure(finished <= started.saturating_add_millis(LONGEST_PACK_MS), "time_pack_too_long", || {
         format!("the pack took from {started} to {finished}")
     })?;
-    ensure(finished <= document.saturating_add_millis(TOLERANCE_MS), "time_after_document", || {
-        format!("the pack ended at {finished}, after its document of {document}")
-    })?;
-    ensure(document <= finished.saturating_add_millis(LONGEST_ATTESTATION_MS), "time_document_late", || {
-        format!("the document is of {document}, long after the pack ended at {finished}")
-    })?;
+    fit_document("the pack ended", finished, document)?;
     Ok(times)
 }
 

@@ -8,6 +8,7 @@
     reason = "test code, shared by several programs, none of which uses all of it"
 )]
 
+pub mod birth;
 mod statement;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,11 +47,13 @@ pub const ENVELOPE_ARN: &str = "arn:aws:kms:eu-west-1:111122223333:key/envelope"
 pub const SIGNER_ARN: &str = "arn:aws:kms:eu-west-1:111122223333:key/signer";
 pub const DEV_SIGNER_ARN: &str = "arn:aws:kms:eu-west-1:111122223333:key/dev-signer";
 pub const DEV_AGE_ARN: &str = "arn:aws:kms:eu-west-1:111122223333:key/dev-age";
-pub const DEV_CELL_RECIPIENT: &str = "age1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq";
-pub const DEV_RECIPIENT: &str = "age1pppppppppppppppppppppppppppppppppppppppppppppppppppppppppp";
+/// Made with `age-keygen`.
+pub const DEV_CELL_RECIPIENT: &str = "age1csv9wymrtwe207sxuywl79ugy4e7qwtadh36djapu2ld70tes3ns7whxhg";
+pub const DEV_RECIPIENT: &str = "age1qurswpc8qurswpc8qurswpc8qurswpc8qurswpc8qurswpc8qufqdc8pnr";
 pub const REPOSITORY: &str = "https://git.acme.example/platform/secrets";
 pub const SSH: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
-pub const SIMULATED: &str = r#"simulated = { url = "https://localhost:8443", ca = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----" }"#;
+/// The certificate is a SEQUENCE of zeros: nothing here speaks TLS.
+pub const SIMULATED: &str = r#"simulated = { url = "https://localhost:8443", ca = "-----BEGIN CERTIFICATE-----\nMH4AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n-----END CERTIFICATE-----" }"#;
 
 /// Which of the policy's two entries: KMS cells and a KMS envelope, or age cells and an age recipient.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -93,6 +96,14 @@ pub struct Request {
     pub public_key: Option<Vec<u8>>,
     pub now: UnixMillis,
     pub pcrs: BTreeMap<u8, [u8; 48]>,
+}
+
+impl Request {
+    /// A request by this kit's image at [`NOW`], which hands in nothing yet.
+    pub fn of(kit: &Kit) -> Self {
+        let registers = [(0, kit.measured.pcr0), (1, kit.measured.pcr1), (2, kit.measured.pcr2)];
+        Self { user_data: None, nonce: None, public_key: None, now: NOW, pcrs: registers.into() }
+    }
 }
 
 /// A change at one place.
@@ -233,8 +244,7 @@ impl Kit {
             user_data: Some(DocumentTag::Receipt.user_data(&digest).to_vec()),
             nonce: challenge.as_ref().and_then(|challenge| hex::decode(challenge).ok()),
             public_key: Some(spki(&self.receipt_key)),
-            now: NOW,
-            pcrs: BTreeMap::from([(0, self.measured.pcr0), (1, self.measured.pcr1), (2, self.measured.pcr2)]),
+            ..Request::of(self)
         };
         apply(&tamper.request, &mut request);
         let document = self.attest(&request);

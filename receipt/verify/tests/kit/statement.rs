@@ -62,6 +62,7 @@ pub fn pack(
                     challenge: Some(hex::encode(CHALLENGE)),
                     sealed_signer_sha256: sha256("sealed signer"),
                     sealed_age_key_sha256: (entry == Entry::Dev).then(|| sha256("sealed age key")),
+                    access_key_id: "AKIAIOSFODNN7EXAMPLE".into(),
                 },
                 internal_parameters: InternalParameters {
                     policy_sha256: sha256(&kit.policy),
@@ -169,6 +170,7 @@ fn calls(entry: Entry, namespaces: &[&str]) -> Vec<KmsCall> {
         key_arn: arn.into(),
         request_id: format!("request for {purpose}"),
         attempts: 1,
+        attempt_request_ids: vec![format!("request for {purpose}")],
         encryption_context: context,
         ciphertext_blob_sha256: sha256(blob),
         recipient_attested: true,
