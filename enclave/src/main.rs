@@ -1,6 +1,11 @@
 //! PID 1 of the image: boot, then serve with the real NSM and real vsock.
 #![forbid(unsafe_code)]
 
+/// Wipes all memory that is freed: libraries free buffers that held plaintext (age's stream writer among them), and
+/// nothing unsealed may survive a request.
+#[global_allocator]
+static WIPING: zeroizing_alloc::ZeroAlloc<std::alloc::System> = zeroizing_alloc::ZeroAlloc(std::alloc::System);
+
 use std::{error::Error, io::Write, process::ExitCode, sync::Arc};
 
 use packproof_enclave::{

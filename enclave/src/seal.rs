@@ -98,10 +98,9 @@ pub(crate) fn ed25519_spki(key: &VerifyingKey) -> Vec<u8> {
 /// An age identity of 32 bytes. The age crate takes its text form only (C2SP age, "The X25519 recipient type").
 pub(crate) fn age_identity(private: &Secret<32>) -> Result<Identity, PackError> {
     const FAILED: PackError = PackError::Crypto("making the age key");
-    let words = Zeroizing::new(private.expose().to_base32().into_iter().map(bech32::u5::to_u8).collect::<Vec<u8>>());
-    let digits =
-        words.iter().map(|word| bech32::u5::try_from_u8(*word)).collect::<Result<Vec<_>, _>>().map_err(|_| FAILED)?;
-    let text = Zeroizing::new(bech32::encode("age-secret-key-", digits, Variant::Bech32).map_err(|_| FAILED)?);
+    // the words are freed by bech32 and so wiped by the allocator, as everything is
+    let words = private.expose().to_base32();
+    let text = Zeroizing::new(bech32::encode("age-secret-key-", words, Variant::Bech32).map_err(|_| FAILED)?);
     let text = Zeroizing::new(text.to_ascii_uppercase());
     text.parse().map_err(|_| FAILED)
 }

@@ -139,9 +139,9 @@ async fn read_request(
     let held = Arc::clone(budget).try_acquire_many_owned(wanted).map_err(|_| busy())?;
     let (kind, body) = read_rest(stream, length).await.map_err(|error| frame(&error))?;
     if kind != FrameKind::Request {
-        return Err(usage("frame_wrong_kind", "the first frame must be a request".into()));
+        return Err(usage("frame_wrong_kind", "the frame is not a request; send one request frame".into()));
     }
-    let request = message::decode(&body).map_err(|reason| usage("request_malformed", reason))?;
+    let request = message::decode(&body).map_err(|reason| malformed(&reason))?;
     Ok((request, held))
 }
 
@@ -190,11 +190,24 @@ fn units(bytes: usize) -> usize {
 }
 
 fn frame(error: &FrameError) -> ErrorAnswer {
-    usage(error.code(), error.to_string())
+    let next = match error {
+        // the message says it already
+        FrameError::WrongVersion(_) => return usage(error.code(), error.to_string()),
+        FrameError::TooLong { .. } => "send less, or raise [limits] max_request_bytes in the policy",
+        _ => "send one whole request frame of protocol version 1",
+    };
+    usage(error.code(), format!("{error}; {next}"))
 }
 
 fn usage(code: &str, message: String) -> ErrorAnswer {
     ErrorAnswer { code: code.to_owned(), class: ErrorClass::Usage, message }
+}
+
+fn malformed(reason: &str) -> ErrorAnswer {
+    usage(
+        "request_malformed",
+        format!("the request cannot be read: {reason}; use the packproof command of this release"),
+    )
 }
 
 fn busy() -> ErrorAnswer {

@@ -1,11 +1,12 @@
 //! `UnwrappedKeys → DecryptedFiles`: SOPS values, types and MAC exactly as `sops` does, or refusal.
 
 use ed25519_dalek::SigningKey;
+use packproof_artifact::matrix::CellFormat;
 use packproof_receipt::statement::KmsCall;
 use packproof_sops::{Plain, SopsError};
 
 use super::{
-    PackError,
+    PackError, merge,
     unwrap::{EnvelopeKey, UnwrappedCell, UnwrappedKeys},
     verify::VerifiedInputs,
 };
@@ -23,6 +24,7 @@ pub struct DecryptedFiles {
 pub struct DecryptedFile {
     pub(super) namespace: String,
     pub(super) path: String,
+    pub(super) format: CellFormat,
     pub(super) plain: Plain,
 }
 
@@ -32,15 +34,33 @@ pub struct DecryptedFile {
 /// [`PackError::ContentRefused`] for whatever depends on plaintext, [`PackError::Cell`] for what the ciphertext shows.
 pub fn decrypt(keys: UnwrappedKeys) -> Result<DecryptedFiles, PackError> {
     let UnwrappedKeys { inputs, cells, envelope, signer, calls } = keys;
-    let files = cells.into_iter().map(decrypt_cell).collect::<Result<_, _>>()?;
+    let mut files = Vec::with_capacity(cells.len());
+    for cell in cells {
+        match decrypt_cell(cell) {
+            Ok(file) => files.push(file),
+            // The refusal names the first cell whose content is refused for any reason, in this stage or the next: if
+            // a later cell's broken MAC hid an earlier cell's unusable value, the order would tell the two apart.
+            Err(PackError::ContentRefused(path)) => {
+                return Err(PackError::ContentRefused(merge::first_refused(&files).unwrap_or(path)));
+            }
+            Err(error) => return Err(error),
+        }
+    }
     Ok(DecryptedFiles { inputs, files, envelope, signer, calls })
 }
 
 fn decrypt_cell(cell: UnwrappedCell) -> Result<DecryptedFile, PackError> {
-    let UnwrappedCell { namespace, path, cell, data_key } = cell;
+    let UnwrappedCell { namespace, path, format, cell, data_key } = cell;
     match cell.decrypt(&data_key) {
-        Ok(plain) => Ok(DecryptedFile { namespace, path, plain }),
-        Err(SopsError::ContentRefused) => Err(PackError::ContentRefused(path)),
-        Err(error) => Err(PackError::Cell { path, error }),
+        Ok(plain) => Ok(DecryptedFile { namespace, path, format, plain }),
+        Err(error) => Err(refusal(&path, error)),
+    }
+}
+
+/// What sops says of a cell, with everything that depends on plaintext under one code.
+pub(super) fn refusal(path: &str, error: SopsError) -> PackError {
+    match error {
+        SopsError::ContentRefused => PackError::ContentRefused(path.to_owned()),
+        error => PackError::Cell { path: path.to_owned(), error },
     }
 }

@@ -201,7 +201,7 @@ impl PackError {
 impl std::fmt::Display for PackError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Request(what) => write!(f, "the request is not well formed: {what}"),
+            Self::Request(what) => write!(f, "the request is not well formed: {what}; use the packproof command of this release"),
             Self::NotInPolicy { identity, environment } => {
                 write!(
                     f,
@@ -218,9 +218,9 @@ impl std::fmt::Display for PackError {
                 write!(f, "the policy pins {pinned} here, so another key is not made; remove it to rotate")
             }
             Self::NoSealedAgeKey => {
-                f.write_str("the policy opens these cells with decrypt keys, not with a sealed age key")
+                f.write_str("the policy opens these cells with decrypt keys, not with a sealed age key; seal none, or say unseal in the policy")
             }
-            Self::Ttl { max_seconds } => write!(f, "the ttl must be 1 to {max_seconds} seconds here"),
+            Self::Ttl { max_seconds } => write!(f, "the ttl asked for is not within the policy; ask for 1 to {max_seconds} seconds"),
             Self::Git(error) => error.fmt(f),
             Self::Signature(error) => error.fmt(f),
             Self::PolicySigner(error) => write!(f, "a signer of the measured policy cannot be read: {error}"),
@@ -235,41 +235,42 @@ impl std::fmt::Display for PackError {
                 "the commit holds no regular file .packproof/repository; add it with the policy's repository in it",
             ),
             Self::WrongRepository => {
-                f.write_str("the commit's .packproof/repository names another repository than the measured policy")
+                f.write_str("the commit's .packproof/repository names another repository than the measured policy; pack that one, or correct the file")
             }
-            Self::NoManifest { path } => write!(f, "the commit holds no regular file {path:?}, the policy's manifest"),
+            Self::NoManifest { path } => write!(f, "the commit holds no regular file {path:?}, the policy's manifest; commit it there"),
             Self::Manifest(error) => write!(f, "the manifest is refused: {error}"),
             Self::Matrix(error) => error.fmt(f),
-            Self::UnknownIdentity(name) => write!(f, "the manifest defines no service identity {name:?}"),
-            Self::UnknownEnvironment(name) => write!(f, "the manifest gives the identity no environment {name:?}"),
+            Self::UnknownIdentity(name) => write!(f, "the manifest defines no service identity {name:?}; add it and commit"),
+            Self::UnknownEnvironment(name) => write!(f, "the manifest gives the identity no environment {name:?}; add it and commit"),
             Self::RecipientNotInPolicy { found } => write!(
                 f,
-                "the manifest encrypts to {found:?}, which the measured policy does not name for this identity and environment"
+                "the manifest encrypts to {found:?}, which the measured policy does not name for this identity and environment; \
+                 find out who changed it, or pin an image whose policy does"
             ),
             Self::RecipientUnusable(error) => write!(f, "the policy's recipient cannot be encrypted to: {error}"),
             Self::NamespaceNotInPolicy(name) => {
-                write!(f, "the manifest gives the identity namespace {name:?}, which the measured policy does not")
+                write!(f, "the manifest gives the identity namespace {name:?}, which the measured policy does not; find out who changed it, or pin an image whose policy does")
             }
             Self::CellMissing(path) => {
                 write!(f, "{path:?} is not in the commit; add it, or set missing_cells = \"skip\"")
             }
-            Self::CellNotRegular(path) => write!(f, "{path:?} is not a regular file"),
+            Self::CellNotRegular(path) => write!(f, "{path:?} is not a regular file; commit the cell itself there"),
             Self::Cell { path, error } => write!(f, "{path:?}: {error}"),
             Self::NoAllowedKey(path) => write!(
                 f,
                 "{path:?} carries no entry for a key that the policy names here; is it the file of this environment"
             ),
             Self::WrongContext(path) => {
-                write!(f, "{path:?}: the key entry's encryption context is not the one the policy states")
+                write!(f, "{path:?}: the key entry's encryption context is not the one the policy states; encrypt it under that one")
             }
             Self::EntryWantsRole(path) => {
                 write!(f, "{path:?}: the key entry names an AWS role or profile; encrypt it without")
             }
             Self::ForeignRecipient { path, recipient } => {
-                write!(f, "{path:?} can also be opened by {recipient:?}, and the policy says only_recipients")
+                write!(f, "{path:?} can also be opened by {recipient:?}, and the policy says only_recipients; take that key out with sops")
             }
             Self::ExtraObjects { count } => {
-                write!(f, "the request carries {count} objects that this pack does not need")
+                write!(f, "the request carries {count} objects that this pack does not need; use the packproof command of this release")
             }
             Self::SealedKeyMissing(which) => write!(f, "this pack needs the sealed {which}; pass its file"),
             Self::Kms { purpose, error } => write!(f, "{purpose}: {error}"),
@@ -309,9 +310,11 @@ impl std::fmt::Display for SessionError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Nsm(error) => error.fmt(f),
-            Self::Document(error) => write!(f, "the NSM's own document cannot be read: {error}"),
+            Self::Document(error) => write!(f, "the NSM's own document cannot be read: {error}; restart the enclave"),
             Self::Kms(error) => error.fmt(f),
-            Self::SimulatedCa => f.write_str("the policy's kms.simulated.ca is not a PEM certificate"),
+            Self::SimulatedCa => {
+                f.write_str("the policy's kms.simulated.ca is not a PEM certificate; put the KMS's CA there")
+            }
         }
     }
 }

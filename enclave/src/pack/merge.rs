@@ -36,14 +36,21 @@ pub fn merge(decrypted: DecryptedFiles) -> Result<MergedSecrets, PackError> {
     let DecryptedFiles { inputs, files, envelope, signer, calls } = decrypted;
     let mut builder = PlaintextBuilder::new();
     let mut namespaces = Vec::with_capacity(files.len());
-    for DecryptedFile { namespace, path, plain } in files {
-        let format = if path.ends_with(".json") { CellFormat::Json } else { CellFormat::Yaml };
+    for DecryptedFile { namespace, path, format, plain } in files {
         merge_file(&mut builder, &namespace, format, &plain.entries).ok_or(PackError::ContentRefused(path))?;
         namespaces.push(namespace);
     }
     let (plaintext, counts) = builder.finish();
     let key_count = u64::try_from(counts.keys).unwrap_or(u64::MAX);
     Ok(MergedSecrets { inputs, plaintext, namespaces, key_count, envelope, signer, calls })
+}
+
+/// The first cell whose content this stage would refuse.
+pub(super) fn first_refused(files: &[DecryptedFile]) -> Option<String> {
+    let mut builder = PlaintextBuilder::new();
+    let refused =
+        |file: &&DecryptedFile| merge_file(&mut builder, &file.namespace, file.format, &file.plain.entries).is_none();
+    files.iter().find(refused).map(|file| file.path.clone())
 }
 
 fn merge_file(

@@ -83,6 +83,7 @@ fn pack_statement(clock: &Clock, enclave: &Enclave, signed: SignedPack) -> Resul
                 challenge: inputs.host.challenge.map(hex::encode),
                 sealed_signer_sha256: sha256_hex(&inputs.host.sealed_signer),
                 sealed_age_key_sha256: inputs.host.sealed_age_key.as_deref().map(sha256_hex),
+                access_key_id: inputs.host.access_key_id,
             },
             internal_parameters: InternalParameters {
                 policy_sha256: policy.sha256_hex(),

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use age::x25519::Identity;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use ed25519_dalek::SigningKey;
+use packproof_artifact::matrix::CellFormat;
 use packproof_kms::{
     Call, Client, KeyArn, KmsError, Recipient,
     sealed::{Purpose, SealContext, derive_private_key},
@@ -36,6 +37,7 @@ pub struct UnwrappedKeys {
 pub struct UnwrappedCell {
     pub(super) namespace: String,
     pub(super) path: String,
+    pub(super) format: CellFormat,
     pub(super) cell: Cell,
     pub(super) data_key: Secret<32>,
 }
@@ -112,17 +114,16 @@ fn open_cells(
     mut keys: BTreeMap<usize, Secret<32>>,
     identity: Option<&Identity>,
 ) -> Result<Vec<UnwrappedCell>, PackError> {
-    let open = |(index, VerifiedCell { namespace, path, cell, opener })| {
+    let open = |(index, VerifiedCell { namespace, path, format, cell, opener })| {
         let data_key = match (opener, identity) {
             (Opener::Kms { .. }, _) => keys.remove(&index),
-            (Opener::Age { enc }, Some(identity)) => Some(
-                open_age_entry(&enc, identity)
-                    .map_err(|error| PackError::Cell { path: String::clone(&path), error })?,
-            ),
+            (Opener::Age { enc }, Some(identity)) => {
+                Some(open_age_entry(&enc, identity).map_err(|error| super::decrypt::refusal(&path, error))?)
+            }
             (Opener::Age { .. }, None) => None,
         };
         let data_key = data_key.ok_or(PackError::SealedKeyMissing("age key"))?;
-        Ok(UnwrappedCell { namespace, path, cell, data_key })
+        Ok(UnwrappedCell { namespace, path, format, cell, data_key })
     };
     verified.into_iter().enumerate().map(open).collect()
 }
@@ -232,6 +233,7 @@ pub(crate) fn fact(purpose: &str, call: &Call) -> KmsCall {
         key_arn: call.key_arn.clone(),
         request_id: call.request_id.clone(),
         attempts: call.attempts,
+        attempt_request_ids: call.attempt_request_ids.clone(),
         encryption_context: call.context.clone(),
         ciphertext_blob_sha256: hex::encode(call.ciphertext_blob_sha256),
         recipient_attested: true,

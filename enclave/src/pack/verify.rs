@@ -42,6 +42,7 @@ pub struct VerifiedInputs {
 pub struct VerifiedCell {
     pub(super) namespace: String,
     pub(super) path: String,
+    pub(super) format: CellFormat,
     pub(super) cell: Cell,
     pub(super) opener: Opener,
 }
@@ -71,6 +72,7 @@ pub struct HostChosen {
     pub(super) challenge: Option<[u8; 32]>,
     pub(super) sealed_signer: Vec<u8>,
     pub(super) sealed_age_key: Option<Vec<u8>>,
+    pub(super) access_key_id: String,
 }
 
 /// Proves the inputs and holds them against the policy. `now` is NSM time.
@@ -92,7 +94,11 @@ pub fn verify(policy: &Policy, now: UnixMillis, request: PackRequest) -> Result<
         Some(_) => return Err(PackError::Ttl { max_seconds: pack.max_ttl_seconds }),
     };
     let challenge = challenge(request.challenge)?;
-    let limits = Limits::default();
+    let limits = Limits {
+        max_object_bytes: policy.max_request_bytes,
+        max_total_bytes: policy.max_request_bytes,
+        ..Limits::default()
+    };
     let format = object_format(policy)?;
     let id = ObjectId::parse(format, &request.commit).map_err(PackError::Git)?;
     let bag = ObjectBag::new(format, objects(request.objects)?, &limits).map_err(PackError::Git)?;
@@ -136,6 +142,7 @@ pub fn verify(policy: &Policy, now: UnixMillis, request: PackRequest) -> Result<
             challenge,
             sealed_signer: request.sealed_signer,
             sealed_age_key: request.sealed_age_key,
+            access_key_id: request.credentials.access_key_id,
         },
     })
 }
@@ -287,11 +294,11 @@ fn read_cells(
             }
             Found::Absent => return Err(PackError::CellMissing(path)),
         };
-        let format = match format {
+        let sops_format = match format {
             CellFormat::Yaml => Format::Yaml,
             CellFormat::Json => Format::Json,
         };
-        let cell = Cell::parse(file.body, format, &packproof_sops::Limits::default())
+        let cell = Cell::parse(file.body, sops_format, &packproof_sops::Limits::default())
             .map_err(|error| PackError::Cell { path: path.clone(), error })?;
         let (used, opener) = choose_opener(pack, &path, cell.entries())?;
         if pack.only_recipients {
@@ -301,7 +308,7 @@ fn read_cells(
         fact.annotations.namespace = Some(namespace.clone());
         fact.annotations.key_entries = entry_facts(cell.entries(), used);
         facts.push(fact);
-        cells.push(VerifiedCell { namespace, path, cell, opener });
+        cells.push(VerifiedCell { namespace, path, format, cell, opener });
     }
     Ok((cells, facts))
 }
