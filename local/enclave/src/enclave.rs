@@ -44,6 +44,8 @@ pub(crate) fn run(dir: &Path, policy: &Path, nsm_latency_ms: u64) -> Result<(), 
     let refused = |error: &dyn std::fmt::Display| LocalError::Enclave(error.to_string());
     let policy = MeasuredPolicy::load(&policy, nsm.as_ref()).map_err(|error| refused(&error))?;
     forbid_dumps().map_err(|error| refused(&error))?;
+    // an enclave ends with its host, even one that is killed
+    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).map_err(|error| refused(&error))?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| refused(&error))?;
     runtime.block_on(async {

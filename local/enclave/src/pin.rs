@@ -4,7 +4,7 @@
 //! statements with one condition key each (conditions in one statement are ANDed, so one statement would deny only what
 //! breaks all three), unconditional Deny of the ways around. The local KMS evaluates them from this JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use packproof_local_kms::{ACCOUNT, LocalKms};
 use packproof_receipt::{
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::{LocalError, state::State};
 
 /// What a key is for, and so who may do what with it.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Use {
     /// SOPS master key: authors encrypt, the image decrypts.
     Cells,
@@ -49,25 +49,31 @@ pub(crate) fn pin(
     repin: bool,
 ) -> Result<Vec<String>, LocalError> {
     let mut pins = state.pins()?;
-    let mut left = Vec::new();
-    for (arn, usage) in uses(policy) {
-        let pinned_to = format!("{} {}", usage.name(), hex::encode(image.pcr0));
+    let (mut left, mut wanted) = (Vec::new(), Vec::new());
+    for (arn, usages) in uses(policy) {
+        let names: Vec<&str> = usages.iter().copied().map(Use::name).collect();
+        let pinned_to = format!("{} {}", names.join("+"), hex::encode(image.pcr0));
         match pins.get(&arn) {
-            Some(found) if *found == pinned_to => continue,
-            Some(_) if !repin => {
-                left.push(arn);
-                continue;
-            }
-            _ => {}
+            Some(found) if *found == pinned_to => {}
+            Some(_) if !repin => left.push(arn),
+            _ => wanted.push((arn, usages, pinned_to)),
         }
-        kms.put_key_policy(&arn, &key_policy(usage, image)).map_err(|error| match error {
+    }
+    // forgotten before they change, and written down even when one fails: a pin on record is one that KMS has
+    for (arn, ..) in &wanted {
+        pins.remove(arn);
+    }
+    state.write_pins(&pins)?;
+    let pinned = wanted.into_iter().try_for_each(|(arn, usages, pinned_to)| {
+        kms.put_key_policy(&arn, &key_policy(&usages, image)).map_err(|error| match error {
             packproof_local_kms::Error::KeyNotFound { .. } => LocalError::UnknownKey(arn.clone()),
             error => LocalError::Kms(error),
         })?;
         pins.insert(arn, pinned_to);
-    }
+        Ok(())
+    });
     state.write_pins(&pins)?;
-    Ok(left)
+    pinned.map(|()| left)
 }
 
 /// The policy of a key that no image may use yet: authors may encrypt to it, the administrator may pin it.
@@ -75,19 +81,23 @@ pub(crate) fn unpinned() -> Value {
     policy(vec![administrator(), allow("AuthorsEncrypt", "author", &["kms:Encrypt", "kms:DescribeKey"], None)])
 }
 
-fn uses(policy: &Policy) -> BTreeMap<String, Use> {
-    let mut uses = BTreeMap::new();
+/// One key may be sealing for an identity that is born and for one that is not yet.
+fn uses(policy: &Policy) -> BTreeMap<String, BTreeSet<Use>> {
+    let mut uses: BTreeMap<String, BTreeSet<Use>> = BTreeMap::new();
+    let mut add = |arn: &str, usage| {
+        uses.entry(arn.to_owned()).or_default().insert(usage);
+    };
     for pack in &policy.packs {
         match &pack.cell_keys {
-            CellKeys::Kms(keys) => uses.extend(keys.iter().map(|key| (key.arn.clone(), Use::Cells))),
+            CellKeys::Kms(keys) => keys.iter().for_each(|key| add(&key.arn, Use::Cells)),
             CellKeys::Sealed { kms, recipient } => {
-                uses.insert(kms.clone(), if recipient.is_some() { Use::Unseal } else { Use::Birth });
+                add(kms, if recipient.is_some() { Use::Unseal } else { Use::Birth });
             }
         }
         if let Target::Kms(arn) = &pack.target {
-            uses.insert(arn.clone(), Use::Envelope);
+            add(arn, Use::Envelope);
         }
-        uses.insert(pack.signer.kms.clone(), signer_use(pack));
+        add(&pack.signer.kms, signer_use(pack));
     }
     uses
 }
@@ -96,28 +106,35 @@ fn signer_use(pack: &Pack) -> Use {
     if pack.signer.public_key.is_some() { Use::Unseal } else { Use::Birth }
 }
 
-fn key_policy(usage: Use, image: &Measurements) -> Value {
+/// The policy of a key with these uses. Only birth and unsealing can meet in one key: the measured policy refuses a key
+/// of any other two purposes.
+fn key_policy(usages: &BTreeSet<Use>, image: &Measurements) -> Value {
     let mut statements = vec![administrator()];
     let attested = ["kms:Decrypt", "kms:GenerateDataKey"];
-    let by_image = |action| allow("ImageUses", "ci", &[action], Some(pinned_allow(image)));
-    match usage {
-        Use::Cells => {
-            statements.push(allow("AuthorsEncrypt", "author", &["kms:Encrypt", "kms:DescribeKey"], None));
-            statements.push(by_image("kms:Decrypt"));
-            statements.extend(deny_other_images(&attested, image));
+    let by_image = |sid: &str, action| allow(sid, "ci", &[action], Some(pinned_allow(image)));
+    for usage in usages {
+        match usage {
+            Use::Cells => {
+                statements.push(allow("AuthorsEncrypt", "author", &["kms:Encrypt", "kms:DescribeKey"], None));
+                statements.push(by_image("ImageDecrypts", "kms:Decrypt"));
+            }
+            Use::Birth => statements.push(by_image("ImageGivesBirth", "kms:GenerateDataKey")),
+            Use::Unseal => statements.push(by_image("ImageUnseals", "kms:Decrypt")),
+            Use::Envelope => {
+                statements.push(by_image("ImageMakesDataKeys", "kms:GenerateDataKey"));
+                statements.push(allow("WorkloadDecrypts", "workload", &["kms:Decrypt"], None));
+            }
         }
-        Use::Birth | Use::Unseal => {
-            statements.push(by_image(if usage == Use::Birth { "kms:GenerateDataKey" } else { "kms:Decrypt" }));
-            statements.extend(deny_other_images(&attested, image));
-            statements.push(deny("NobodyEncrypts", &["kms:Encrypt"], None));
-        }
-        Use::Envelope => {
-            statements.push(by_image("kms:GenerateDataKey"));
-            statements.push(allow("WorkloadDecrypts", "workload", &["kms:Decrypt"], None));
-            statements.extend(deny_other_images(&["kms:GenerateDataKey"], image));
-            let others = json!({ "StringNotEquals": { "aws:PrincipalArn": role("workload") } });
-            statements.push(deny("OnlyWorkloadDecrypts", &["kms:Decrypt"], Some(others)));
-        }
+    }
+    if usages.contains(&Use::Envelope) {
+        statements.extend(deny_other_images(&["kms:GenerateDataKey"], image));
+        let others = json!({ "StringNotEquals": { "aws:PrincipalArn": role("workload") } });
+        statements.push(deny("OnlyWorkloadDecrypts", &["kms:Decrypt"], Some(others)));
+    } else {
+        statements.extend(deny_other_images(&attested, image));
+    }
+    if !usages.contains(&Use::Cells) {
+        statements.push(deny("NobodyEncrypts", &["kms:Encrypt"], None));
     }
     let around =
         ["kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:CreateGrant", "kms:ReplicateKey", "kms:DeriveSharedSecret"];

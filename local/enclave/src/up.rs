@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::{
     net::{TcpListener, UnixListener, UnixStream},
     process::{Child, Command},
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
 };
 
 use crate::{
@@ -28,6 +28,7 @@ use crate::{
 pub(crate) const KMS_HOST: &str = "localhost";
 /// A program of some tens of megabytes is measured, keys are made: this is generous.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
+const PREDECESSOR_TIMEOUT: Duration = Duration::from_secs(3);
 const START_POLL: Duration = Duration::from_millis(10);
 
 /// What `up` was asked for.
@@ -49,9 +50,11 @@ pub(crate) fn run(options: &Options, out: &mut dyn Write) -> Result<(), LocalErr
 }
 
 async fn serve(options: &Options, out: &mut dyn Write) -> Result<(), LocalError> {
+    // before anything is started or printed: whoever reads the report may stop `up` at once
+    let mut stop = Stop::listen()?;
     let state = State::open(&options.dir)?;
     let pki = state.pki()?;
-    let kms = Arc::new(state.kms(pki.root_der().to_vec())?);
+    let kms = Arc::new(open_kms(&state, pki.root_der()).await?);
     let policy = options.policy.as_deref().map(|path| local_policy(&state, &kms, path)).transpose()?;
     let (listener, port) = listen(&state, policy.as_ref().map(|policy| policy.port)).await?;
     let serving_kms = tokio::spawn(Arc::clone(&kms).serve(listener));
@@ -70,22 +73,40 @@ async fn serve(options: &Options, out: &mut dyn Write) -> Result<(), LocalError>
         drop(base);
         let left = pin::pin(&state, &kms, &policy.parsed, &measured, options.pin)?;
         let egress = egress(&state, port)?;
-        let (child, described) = start_enclave(&state, &policy.path, options.nsm_latency_ms).await?;
+        let (child, described) = tokio::select! {
+            started = start_enclave(&state, &policy.path, options.nsm_latency_ms) => started?,
+            // the process that was being started ends as its handle is dropped
+            () = stop.asked() => {
+                remove_sockets(&state);
+                return Ok(());
+            }
+        };
         enclave = Some((child, egress));
         describe(&mut report, &state, policy, &described, &left);
     }
     print(out, &report, options.json);
-    let ended = wait(enclave.as_mut().map(|(child, _)| child)).await;
+    let ended = wait(&mut stop, enclave.as_mut().map(|(child, _)| child)).await;
     if let Some((mut child, egress)) = enclave {
         // already gone when it ended by itself
         let _ = child.kill().await;
         egress.abort();
-        for socket in [state.socket(), state.egress_socket()] {
-            let _ = std::fs::remove_file(socket);
-        }
+        remove_sockets(&state);
     }
     serving_kms.abort();
     ended
+}
+
+/// Opens the KMS; one that was told to stop a moment ago may still hold the directory.
+async fn open_kms(state: &State, root_der: &[u8]) -> Result<LocalKms, LocalError> {
+    let give_up = tokio::time::Instant::now() + PREDECESSOR_TIMEOUT;
+    loop {
+        match state.kms(root_der.to_vec()) {
+            Err(LocalError::Kms(packproof_local_kms::Error::InUse { .. })) if tokio::time::Instant::now() < give_up => {
+                tokio::time::sleep(START_POLL).await;
+            }
+            opened => return opened,
+        }
+    }
 }
 
 /// A policy that names this directory's KMS.
@@ -240,10 +261,34 @@ fn human(report: &Value) -> String {
     lines + "\nserving until stopped (Ctrl-C)"
 }
 
-async fn wait(enclave: Option<&mut Child>) -> Result<(), LocalError> {
-    let failed = |error: std::io::Error| LocalError::Enclave(error.to_string());
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+fn remove_sockets(state: &State) {
+    for socket in [state.socket(), state.egress_socket()] {
+        // one that is not there is what is wanted
+        let _ = std::fs::remove_file(socket);
+    }
+}
+
+/// SIGTERM and SIGINT, from the moment that this is made.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn listen() -> Result<Self, LocalError> {
+        let listen = |kind| signal(kind).map_err(|error| LocalError::Enclave(error.to_string()));
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+async fn wait(stop: &mut Stop, enclave: Option<&mut Child>) -> Result<(), LocalError> {
     let ended = async {
         match enclave {
             Some(child) => child.wait().await,
@@ -251,11 +296,10 @@ async fn wait(enclave: Option<&mut Child>) -> Result<(), LocalError> {
         }
     };
     tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
-        status = ended => Err(match status {
-            Ok(status) => LocalError::Enclave(format!("its process ended with {status}")),
-            Err(error) => failed(error),
-        }),
+        () = stop.asked() => Ok(()),
+        status = ended => Err(LocalError::Enclave(match status {
+            Ok(status) => format!("its process ended with {status}"),
+            Err(error) => error.to_string(),
+        })),
     }
 }
