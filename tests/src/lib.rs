@@ -1,0 +1,24 @@
+//! End-to-end tests: real processes, real git, real sops. Never shipped.
+//!
+//! The tests are in `tests/tests`. They drive the commands as users have them; what they share is here.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`programs`] | the three commands: those given, or built once |
+//! | [`peers`] | programs of others that only some tests need |
+//! | [`process`] | a command that has ended |
+//! | [`repo`] | a git repository with signed commits |
+//! | [`world`] | local mode running, with sealed keys and a repository that it packs |
+//! | [`wire`] | the protocol spoken byte by byte, as a hostile host would |
+//! | [`canary`] | values that must be nowhere |
+//! | [`demo`] | the cells and keys that real sops made |
+#![forbid(unsafe_code)]
+
+pub mod canary;
+pub mod demo;
+pub mod peers;
+pub mod process;
+pub mod programs;
+pub mod repo;
+pub mod wire;
+pub mod world;
