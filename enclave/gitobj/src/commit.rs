@@ -2,7 +2,8 @@
 
 use crate::error::{CommitFlaw, GitError};
 use crate::object::{ObjectFormat, ObjectId};
-use crate::sshsig::{self, PublicKey, SshSigError};
+use crate::person::Person;
+use crate::sshsig::{self, AllowedSigner, SshSigError, Verified};
 
 /// A commit, strictly parsed.
 ///
@@ -22,23 +23,10 @@ pub struct Commit {
     signed_payload: Vec<u8>,
 }
 
-/// A name with a time, as it stands in a commit. Nothing in git checks it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Person {
-    /// The name. UTF-8 unless the commit has an `encoding` header; may be empty.
-    pub name: Vec<u8>,
-    /// The email, without its angle brackets; may be empty.
-    pub email: Vec<u8>,
-    /// Seconds since 1970, never negative.
-    pub seconds: i64,
-    /// The person's zone, in minutes east of UTC.
-    pub offset_minutes: i32,
-}
-
-/// A signature, as it stands in a commit: of any scheme, and unverified.
+/// A signature, as it stands in a commit or tag: of any scheme, and unverified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
-    /// The armored text with its line ends, git's indentation taken off.
+    /// The armored text with its line ends; a commit's without git's indentation, a tag's to the tag's end.
     pub armored: Vec<u8>,
 }
 
@@ -79,13 +67,27 @@ impl Commit {
 
     /// Verifies the commit's SSH signature, namespace [`git`](sshsig::GIT_NAMESPACE), by one of `allowed`.
     ///
-    /// Returns the key's place in `allowed`. Whether that key's validity covers the commit's time is not asked.
+    /// The signer must be valid at the committer's time and at all of `times`, in seconds since 1970.
     ///
     /// # Errors
     /// [`SshSigError::Unsigned`] without a signature, else as [`sshsig::verify`].
-    pub fn verify_signature(&self, allowed: &[PublicKey]) -> Result<usize, SshSigError> {
+    pub fn verify_signature(&self, allowed: &[AllowedSigner], times: &[u64]) -> Result<Verified, SshSigError> {
         let signature = self.signature.as_ref().ok_or(SshSigError::Unsigned)?;
-        sshsig::verify(&signature.armored, sshsig::GIT_NAMESPACE, &self.signed_payload, allowed)
+        signature.verify(&self.signed_payload, allowed, &self.committer, times)
+    }
+}
+
+impl Signature {
+    /// Verifies git's signature over `payload`, by a signer valid when `person` says and at all of `times`.
+    pub(crate) fn verify(
+        &self,
+        payload: &[u8],
+        allowed: &[AllowedSigner],
+        person: &Person,
+        times: &[u64],
+    ) -> Result<Verified, SshSigError> {
+        let times = [&[person.unix_seconds()], times].concat();
+        sshsig::verify(&self.armored, sshsig::GIT_NAMESPACE, payload, allowed, &times)
     }
 }
 
@@ -176,8 +178,8 @@ impl Parser {
         match (header.key, &self.tree, &self.author, &self.committer) {
             (b"tree", None, ..) => self.tree = Some(self.object_id(header)?),
             (b"parent", Some(_), None, _) => self.parents.push(self.object_id(header)?),
-            (b"author", Some(_), None, _) => self.author = Some(person(header.one_line()?)?),
-            (b"committer", _, Some(_), None) => self.committer = Some(person(header.one_line()?)?),
+            (b"author", Some(_), None, _) => self.author = Some(person(header)?),
+            (b"committer", _, Some(_), None) => self.committer = Some(person(header)?),
             (b"tree" | b"parent" | b"author" | b"committer", .., Some(_)) => {
                 return Err(CommitFlaw::RepeatedHeader.into());
             }
@@ -204,59 +206,16 @@ impl Parser {
     }
 }
 
+fn person(header: &Header<'_>) -> Result<Person, GitError> {
+    Person::parse(header.one_line()?).ok_or(CommitFlaw::Person.into())
+}
+
 /// The header that holds the signature over a commit in this object format.
 const fn signature_key(format: ObjectFormat) -> &'static [u8] {
     match format {
         ObjectFormat::Sha1 => b"gpgsig",
         ObjectFormat::Sha256 => b"gpgsig-sha256",
     }
-}
-
-/// Reads `name <email> seconds zone` by the rules of git's `fsck_ident`.
-fn person(line: &[u8]) -> Result<Person, GitError> {
-    parse_person(line).ok_or(CommitFlaw::Person.into())
-}
-
-fn parse_person(line: &[u8]) -> Option<Person> {
-    let (name, rest) = split_at_byte(line, |byte| matches!(byte, b'<' | b'>'))?;
-    // git writes the space also after an empty name
-    let name = name.strip_suffix(b" ")?;
-    let (email, rest) = split_at_byte(rest.strip_prefix(b"<")?, |byte| matches!(byte, b'<' | b'>'))?;
-    let (seconds, zone) = split_at_byte(rest.strip_prefix(b"> ")?, |byte| byte == b' ')?;
-    Some(Person {
-        name: name.to_vec(),
-        email: email.to_vec(),
-        seconds: decimal(seconds)?,
-        offset_minutes: zone_minutes(zone.strip_prefix(b" ")?)?,
-    })
-}
-
-/// Digits without a sign or a leading zero.
-fn decimal(digits: &[u8]) -> Option<i64> {
-    if digits != b"0" && digits.first() == Some(&b'0') || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    str::from_utf8(digits).ok()?.parse().ok()
-}
-
-/// `+hhmm` or `-hhmm`.
-fn zone_minutes(zone: &[u8]) -> Option<i32> {
-    let &[sign, digits @ ..] = <&[u8; 5]>::try_from(zone).ok()?;
-    if !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let [h1, h2, m1, m2] = digits.map(|digit| i32::from(digit.wrapping_sub(b'0')));
-    let minutes = (h1 * 10 + h2) * 60 + m1 * 10 + m2;
-    match sign {
-        b'+' => Some(minutes),
-        b'-' => Some(-minutes),
-        _ => None,
-    }
-}
-
-/// Splits before the first byte that `is_end` holds for.
-fn split_at_byte(bytes: &[u8], is_end: impl Fn(u8) -> bool) -> Option<(&[u8], &[u8])> {
-    bytes.split_at_checked(bytes.iter().position(|&byte| is_end(byte))?)
 }
 
 #[cfg(test)]
@@ -302,7 +261,7 @@ mod tests {
         let commit = parse(&[TREE, AUTHOR, COMMITTER, "\nno LF at the end"]).unwrap();
         let body = [TREE, AUTHOR, COMMITTER, "\nno LF at the end"].concat();
         assert_eq!(commit.signed_payload(), body.as_bytes());
-        assert_eq!(commit.verify_signature(&[]), Err(SshSigError::Unsigned));
+        assert_eq!(commit.verify_signature(&[], &[]), Err(SshSigError::Unsigned));
         // git writes an empty message so
         assert!(parse(&[TREE, AUTHOR, COMMITTER, "\n"]).is_ok());
     }
@@ -391,32 +350,8 @@ mod tests {
     }
 
     #[test]
-    fn reads_people_as_git_fsck_does() {
-        let good = parse_person(b" <> 0 -0000").unwrap();
-        assert_eq!(good, Person { name: vec![], email: vec![], seconds: 0, offset_minutes: 0 });
-        assert_eq!(parse_person(b"A <a> 9223372036854775807 +1400").unwrap().seconds, i64::MAX);
-        for bad in [
-            "<a@b> 1 +0000",
-            "A<a@b> 1 +0000",
-            "A > <a@b> 1 +0000",
-            "A <a<b> 1 +0000",
-            "A <a@b 1 +0000",
-            "A <a@b>1 +0000",
-            "A <a@b>  1 +0000",
-            "A <a@b> 01 +0000",
-            "A <a@b> -1 +0000",
-            "A <a@b> +1 +0000",
-            "A <a@b>  +0000",
-            "A <a@b> 9223372036854775808 +0000",
-            "A <a@b> 1",
-            "A <a@b> 1 0000",
-            "A <a@b> 1 +000",
-            "A <a@b> 1 +00000",
-            "A <a@b> 1 +0:00",
-            "A <a@b> 1 +0000 ",
-            "A <a@b> 1 +0000\r",
-        ] {
-            assert_eq!(parse_person(bad.as_bytes()), None, "{bad}");
+    fn refuses_people_that_git_fsck_refuses() {
+        for bad in ["A<a@b> 1 +0000", "A <a@b> -1 +0000", "A <a@b> 1"] {
             assert_eq!(flaw(&[TREE, AUTHOR, &format!("committer {bad}\n"), "\n"]), CommitFlaw::Person, "{bad}");
             assert_eq!(flaw(&[TREE, &format!("author {bad}\n"), COMMITTER, "\n"]), CommitFlaw::Person, "{bad}");
         }

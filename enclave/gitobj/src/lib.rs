@@ -10,7 +10,7 @@
 //! | [`bag`] | [`ObjectBag`] and [`Limits`] |
 //! | [`commit`] | [`Commit`], and the bytes its signature covers |
 //! | [`tree`] | [`parse_tree`], and [`lookup`]: a path's entry, or the proof that there is none |
-//! | [`sshsig`] | OpenSSH's SSHSIG, for commits and for approvals |
+//! | [`sshsig`] | OpenSSH's SSHSIG, for commits and approvals; who may sign, itself or by certificate |
 //!
 //! # Stricter than git
 //!
@@ -22,21 +22,22 @@
 //!   begins with `gpgsig`: git leaves such headers out of the signed bytes;
 //! * a tree entry with a mode other than the five that git writes, a name that `git fsck` calls an error, a wrong
 //!   place, or a name that another entry already has;
-//! * an SSH signature that is not exactly what `ssh-keygen -Y sign` writes: text around it, CR line ends, a non-empty
-//!   reserved field.
+//! * an SSH signature that is not exactly what `ssh-keygen -Y sign` writes, by what [`sshsig`] lists.
 //!
-//! Annotated tags, SSH keys other than Ed25519, SSH certificates, OpenPGP and X.509 signatures are not read.
+//! Annotated tags, OpenPGP and X.509 signatures are not read.
 #![forbid(unsafe_code)]
 
 pub mod bag;
 pub mod commit;
 mod error;
 pub mod object;
+mod person;
 pub mod sshsig;
 pub mod tree;
 
 pub use bag::{Limits, ObjectBag};
-pub use commit::{Commit, Person, Signature};
+pub use commit::{Commit, Signature};
 pub use error::{CommitFlaw, GitError, PathFlaw, TreeFlaw};
 pub use object::{Kind, ObjectFormat, ObjectId, object_id};
+pub use person::Person;
 pub use tree::{Lookup, Mode, TreeEntry, lookup, parse_tree};

@@ -1,34 +1,66 @@
-//! OpenSSH signatures over messages: what `ssh-keygen -Y sign` makes and git puts into commits.
+//! OpenSSH signatures over messages: what `ssh-keygen -Y sign` makes and git puts into commits and tags.
 //!
-//! Only Ed25519 keys are read; other types, certificates and hardware keys are refused by name.
+//! | algorithm | key |
+//! | --- | --- |
+//! | `ssh-ed25519` | Ed25519 |
+//! | `ecdsa-sha2-nistp256` | ECDSA P-256 |
+//! | `rsa-sha2-512`, `rsa-sha2-256` | RSA, 2048 to 8192 bits |
+//! | `sk-ssh-ed25519@openssh.com`, `sk-ecdsa-sha2-nistp256@openssh.com` | in a FIDO authenticator, which was touched |
 //!
-//! Source: OpenSSH's `PROTOCOL.sshsig`; RFC 4251 section 5 (strings), RFC 8709 (Ed25519 in SSH).
+//! Each also with a certificate by an authority whose key is any of these. Everything else is refused by name.
+//!
+//! # Stricter than OpenSSH
+//!
+//! * validity must hold at all times that are given, and the critical options of certificates, which `ssh-keygen` does
+//!   not look at, are refused;
+//! * a hardware key must have been touched, and its application begins with `ssh:`;
+//! * RSA keys of less than 2048 bits, and SHA-1 in a certificate;
+//! * text around the armor, a non-empty reserved field, numbers with leading zeros, RSA signatures without them.
+//!
+//! An ECDSA signature (r, s) is valid as (r, n - s) too: count keys, never signatures.
+//!
+//! Source: OpenSSH's `PROTOCOL.sshsig`, and those of each module.
 
 mod armor;
+mod certificate;
 mod error;
 mod key;
 mod reader;
+mod signer;
 
 use sha2::Digest;
 
-pub use error::{SshSigError, SshSigFlaw};
-pub use key::PublicKey;
+pub use error::{CertificateFlaw, SshSigError, SshSigFlaw};
+pub use key::{KeyType, PublicKey};
+pub use signer::{AllowedSigner, Certified, Verified};
 
+use certificate::UnverifiedCertificate;
 use error::printable;
-use reader::{ED25519, Reader, put_string};
+use reader::{Reader, put_string};
 
 /// The namespace of git's signatures over commits and tags.
 pub const GIT_NAMESPACE: &str = "git";
 
 /// Verifies that one of `allowed` signed `message` under `namespace`.
 ///
-/// `armored` is the signature as `ssh-keygen -Y sign` prints it. Returns the first place in `allowed` of the key that
-/// signed. Proves nothing about when.
+/// `armored` is the signature as `ssh-keygen -Y sign` prints it. The signer's key, and its certificate when it has one,
+/// must be valid at all of `times`, in seconds since 1970, at least one: the signature itself proves nothing about when.
+/// A key with a certificate is allowed through its authority only, a key without one only as itself.
 ///
 /// # Errors
-/// An error of [`SshSigError`] for each thing that can be wrong with the signature; [`SshSigError::UnknownSigner`] for
-/// a signature by a key that is not in `allowed`, and [`SshSigError::BadSignature`] for one over something else.
-pub fn verify(armored: &[u8], namespace: &str, message: &[u8], allowed: &[PublicKey]) -> Result<usize, SshSigError> {
+/// An error of [`SshSigError`] for each thing that can be wrong with the signature; [`SshSigError::UnknownSigner`] and
+/// [`SshSigError::UnknownAuthority`] for a signature by none of `allowed`, and [`SshSigError::BadSignature`] for one
+/// over something else.
+pub fn verify(
+    armored: &[u8],
+    namespace: &str,
+    message: &[u8],
+    allowed: &[AllowedSigner],
+    times: &[u64],
+) -> Result<Verified, SshSigError> {
+    if times.is_empty() {
+        return Err(SshSigError::NoTime);
+    }
     let blob = armor::decode(armored)?;
     let envelope = Envelope::parse(&blob)?;
     if envelope.namespace != namespace.as_bytes() {
@@ -41,11 +73,15 @@ pub fn verify(armored: &[u8], namespace: &str, message: &[u8], allowed: &[Public
     put_string(&mut signed, envelope.hash.name())?;
     put_string(&mut signed, &envelope.hash.digest(message))?;
 
-    let signer = allowed.iter().enumerate().find(|(_, key)| key.as_bytes() == envelope.public_key);
-    let (index, key) =
-        signer.ok_or_else(|| SshSigError::UnknownSigner { fingerprint: key::fingerprint(envelope.public_key_blob) })?;
-    key.verify(&signed, envelope.signature)?;
-    Ok(index)
+    let (index, certificate) = match envelope.certificate {
+        None => (signer::find_key(&envelope.key, allowed, times)?, None),
+        Some(certificate) => {
+            let (index, certified) = signer::find_authority(certificate, allowed, times)?;
+            (index, Some(certified))
+        }
+    };
+    let scheme = envelope.key.verify(&signed, envelope.signature)?;
+    Ok(Verified { index, scheme, fingerprint: envelope.key.fingerprint(), certificate })
 }
 
 /// First bytes of the envelope, and of what is signed.
@@ -54,11 +90,11 @@ const VERSION: u32 = 1;
 
 /// The parts of a signature, of which none is verified yet.
 struct Envelope<'a> {
-    public_key_blob: &'a [u8],
-    public_key: &'a [u8; 32],
+    key: PublicKey,
+    certificate: Option<UnverifiedCertificate<'a>>,
     namespace: &'a [u8],
     hash: Hash,
-    signature: &'a [u8; 64],
+    signature: &'a [u8],
 }
 
 impl<'a> Envelope<'a> {
@@ -71,11 +107,11 @@ impl<'a> Envelope<'a> {
         if version != VERSION {
             return Err(SshSigError::UnsupportedVersion { version });
         }
-        let public_key_blob = reader.string().ok_or(SshSigFlaw::Truncated)?;
+        let key_blob = reader.string().ok_or(SshSigFlaw::Truncated)?;
         let namespace = reader.string().ok_or(SshSigFlaw::Truncated)?;
         let reserved = reader.string().ok_or(SshSigFlaw::Truncated)?;
         let hash = reader.string().ok_or(SshSigFlaw::Truncated)?;
-        let signature_blob = reader.string().ok_or(SshSigFlaw::Truncated)?;
+        let signature = reader.string().ok_or(SshSigFlaw::Truncated)?;
         if !reader.is_empty() {
             return Err(SshSigFlaw::TrailingBytes.into());
         }
@@ -86,28 +122,21 @@ impl<'a> Envelope<'a> {
         if !reserved.is_empty() {
             return Err(SshSigFlaw::Reserved.into());
         }
-        Ok(Self {
-            public_key_blob,
-            public_key: key::split_blob(public_key_blob)?,
-            namespace,
-            hash: Hash::parse(hash)?,
-            signature: split_signature(signature_blob)?,
-        })
+        let (key, certificate) = parse_key(key_blob)?;
+        Ok(Self { key, certificate, namespace, hash: Hash::parse(hash)?, signature })
     }
 }
 
-/// Takes the 64 bytes out of `string "ssh-ed25519" ‖ string signature`.
-fn split_signature(blob: &[u8]) -> Result<&[u8; 64], SshSigError> {
-    let mut reader = Reader(blob);
-    let scheme = reader.string().ok_or(SshSigFlaw::SignatureBlob)?;
-    if scheme != ED25519.as_bytes() {
-        return Err(SshSigError::UnsupportedKeyType { name: printable(scheme) });
+/// Reads a key, or a certificate and the key in it.
+fn parse_key(blob: &[u8]) -> Result<(PublicKey, Option<UnverifiedCertificate<'_>>), SshSigError> {
+    let name = Reader(blob).string().ok_or(SshSigFlaw::KeyBlob)?;
+    match KeyType::from_certificate_name(name) {
+        None => Ok((PublicKey::from_blob(blob)?, None)),
+        Some(key_type) => {
+            let (key, certificate) = UnverifiedCertificate::parse(key_type, blob)?;
+            Ok((key, Some(certificate)))
+        }
     }
-    let signature = reader.string().ok_or(SshSigFlaw::SignatureBlob)?;
-    if !reader.is_empty() {
-        return Err(SshSigFlaw::SignatureBlob.into());
-    }
-    signature.try_into().map_err(|_| SshSigFlaw::SignatureBlob.into())
 }
 
 /// The hash that the message goes through first.
@@ -141,5 +170,7 @@ impl Hash {
     }
 }
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

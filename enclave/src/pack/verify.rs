@@ -8,7 +8,8 @@ use packproof_artifact::{
     seal::check_recipient,
 };
 use packproof_gitobj::{
-    Commit, Kind, Limits, Lookup, Mode, ObjectBag, ObjectFormat, ObjectId, lookup, sshsig::PublicKey,
+    Commit, Kind, Limits, Lookup, Mode, ObjectBag, ObjectFormat, ObjectId, lookup,
+    sshsig::{AllowedSigner, PublicKey},
 };
 use packproof_receipt::{
     policy::{CellKeys, MissingCells, Pack, Policy, Target},
@@ -104,7 +105,7 @@ pub fn verify(policy: &Policy, now: UnixMillis, request: PackRequest) -> Result<
     let bag = ObjectBag::new(format, objects(request.objects)?, &limits).map_err(PackError::Git)?;
 
     let commit = Commit::parse(format, bag.get(Kind::Commit, &id).map_err(PackError::Git)?).map_err(PackError::Git)?;
-    let signature = verify_signature(policy, pack, &commit)?;
+    let signature = verify_signature(policy, pack, &commit, now)?;
     let committed = check_age(pack, &commit, now)?;
 
     let reader = Reader { bag: &bag, tree: &commit.tree, limits: &limits };
@@ -178,19 +179,24 @@ fn objects(objects: Vec<Object>) -> Result<Vec<(Kind, Vec<u8>)>, PackError> {
         .collect()
 }
 
-fn verify_signature(policy: &Policy, pack: &Pack, commit: &Commit) -> Result<CommitSignature, PackError> {
+fn verify_signature(
+    policy: &Policy,
+    pack: &Pack,
+    commit: &Commit,
+    now: UnixMillis,
+) -> Result<CommitSignature, PackError> {
     let signers: Vec<_> = policy.signers_of(pack).collect();
-    let keys = signers
+    let allowed = signers
         .iter()
-        .map(|signer| PublicKey::parse(&signer.ssh).map_err(PackError::PolicySigner))
+        .map(|signer| PublicKey::parse(&signer.ssh).map(AllowedSigner::key).map_err(PackError::PolicySigner))
         .collect::<Result<Vec<_>, _>>()?;
-    let index = commit.verify_signature(&keys).map_err(PackError::Signature)?;
-    let (signer, key) = signers.get(index).zip(keys.get(index)).ok_or(PackError::Crypto("finding the signer"))?;
+    let verified = commit.verify_signature(&allowed, &[now.as_secs()]).map_err(PackError::Signature)?;
+    let signer = signers.get(verified.index).ok_or(PackError::Crypto("finding the signer"))?;
     Ok(CommitSignature {
-        scheme: "ssh-ed25519".into(),
+        scheme: verified.scheme.into(),
         signer: signer.name.clone(),
         principal: signer.principal.clone(),
-        fingerprint: key.fingerprint(),
+        fingerprint: verified.fingerprint,
     })
 }
 

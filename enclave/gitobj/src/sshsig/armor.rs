@@ -5,8 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::error::{SshSigError, SshSigFlaw};
 
-/// The longest armored signature that is read. An Ed25519 one has about 300 bytes; this leaves room to name the type of
-/// any other.
+/// The longest armored signature that is read. An Ed25519 one has about 300 bytes, one with a certificate in which every
+/// key and signature is RSA of 8192 bits about 6 KiB.
 pub(super) const MAX_ARMORED_BYTES: usize = 16 << 10;
 
 /// The longest line (PROTOCOL.sshsig says 76; `ssh-keygen` writes 70).

@@ -1,175 +1,316 @@
-//! Ed25519 public keys as OpenSSH writes them.
+//! Public keys as OpenSSH writes them, and signatures by them.
+//!
+//! Source: RFC 8709 (Ed25519), RFC 5656 section 3.1 (ECDSA), RFC 4253 section 6.6 and RFC 8332 (RSA), OpenSSH's
+//! `PROTOCOL.u2f` (hardware keys).
 
 use std::fmt;
 
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA512,
+    RsaPublicKeyComponents, UnparsedPublicKey,
+};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
-use ed25519_dalek::{Signature, VerifyingKey};
-use sha2::Digest;
+use ed25519_dalek::VerifyingKey;
+use sha2::{Digest, Sha256};
 
 use super::error::{SshSigError, SshSigFlaw, printable};
-use super::reader::{ED25519, Reader};
+use super::reader::{Reader, put_string};
 
-/// An Ed25519 public key: a point on the curve, in its one encoding, and not of small order.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct PublicKey(VerifyingKey);
+/// The types of key whose signatures are verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeyType {
+    /// `ssh-ed25519`.
+    Ed25519,
+    /// `ecdsa-sha2-nistp256`.
+    EcdsaP256,
+    /// `ssh-rsa`, 2048 to 8192 bits, signing with SHA-512 or SHA-256.
+    Rsa,
+    /// `sk-ssh-ed25519@openssh.com`: Ed25519 in a FIDO authenticator.
+    SkEd25519,
+    /// `sk-ecdsa-sha2-nistp256@openssh.com`: ECDSA P-256 in a FIDO authenticator.
+    SkEcdsaP256,
+}
+
+impl KeyType {
+    const ALL: [Self; 5] = [Self::Ed25519, Self::EcdsaP256, Self::Rsa, Self::SkEd25519, Self::SkEcdsaP256];
+
+    /// SSH's name for it, the first word of a key line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ed25519 => "ssh-ed25519",
+            Self::EcdsaP256 => "ecdsa-sha2-nistp256",
+            Self::Rsa => "ssh-rsa",
+            Self::SkEd25519 => "sk-ssh-ed25519@openssh.com",
+            Self::SkEcdsaP256 => "sk-ecdsa-sha2-nistp256@openssh.com",
+        }
+    }
+
+    /// The name of a certificate for such a key.
+    const fn certificate_name(self) -> &'static str {
+        match self {
+            Self::Ed25519 => "ssh-ed25519-cert-v01@openssh.com",
+            Self::EcdsaP256 => "ecdsa-sha2-nistp256-cert-v01@openssh.com",
+            Self::Rsa => "ssh-rsa-cert-v01@openssh.com",
+            Self::SkEd25519 => "sk-ssh-ed25519-cert-v01@openssh.com",
+            Self::SkEcdsaP256 => "sk-ecdsa-sha2-nistp256-cert-v01@openssh.com",
+        }
+    }
+
+    /// The signature algorithms of such a key: `ssh-rsa`, which is SHA-1, is none.
+    const fn algorithms(self) -> &'static [&'static str] {
+        match self {
+            Self::Ed25519 => &["ssh-ed25519"],
+            Self::EcdsaP256 => &["ecdsa-sha2-nistp256"],
+            Self::Rsa => &[RSA_SHA2_512, RSA_SHA2_256],
+            Self::SkEd25519 => &["sk-ssh-ed25519@openssh.com"],
+            Self::SkEcdsaP256 => &["sk-ecdsa-sha2-nistp256@openssh.com"],
+        }
+    }
+
+    pub(super) fn from_name(name: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|key_type| key_type.name().as_bytes() == name)
+    }
+
+    pub(super) fn from_certificate_name(name: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|key_type| key_type.certificate_name().as_bytes() == name)
+    }
+}
+
+const RSA_SHA2_512: &str = "rsa-sha2-512";
+const RSA_SHA2_256: &str = "rsa-sha2-256";
+
+/// A sound public key: each has one encoding, and two are equal when their encodings are.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct PublicKey {
+    key_type: KeyType,
+    blob: Vec<u8>,
+    material: Material,
+    /// SHA-256 of the application string, of a hardware key only.
+    application_hash: Option<[u8; 32]>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Material {
+    /// A point that is not of small order.
+    Ed25519(VerifyingKey),
+    /// SEC1's uncompressed point, 65 bytes, on the curve.
+    P256(Vec<u8>),
+    /// Big-endian, without leading zeros.
+    Rsa { modulus: Vec<u8>, exponent: Vec<u8> },
+}
 
 impl PublicKey {
-    /// Reads a line of an `authorized_keys` or `.pub` file: `ssh-ed25519 AAAA… comment`, the comment optional.
+    /// Reads a line of a `.pub` file: `ssh-ed25519 AAAA… comment`, the comment optional.
     ///
-    /// Options in front of the type are not read.
+    /// Options in front of the type are not read, certificates are no keys.
     ///
     /// # Errors
-    /// [`SshSigError::UnsupportedKeyType`] for another type, [`SshSigError::InvalidPublicKey`] for anything else.
+    /// [`SshSigError::UnsupportedKeyType`] for another type, [`SshSigError::UnsupportedKeySize`] for an RSA key outside
+    /// of 2048 to 8192 bits, [`SshSigError::InvalidPublicKey`] for anything else.
     pub fn parse(line: &str) -> Result<Self, SshSigError> {
         if line.contains(['\n', '\r', '\0']) {
             return Err(SshSigError::InvalidPublicKey);
         }
         let mut words = line.splitn(3, ' ');
-        let (Some(key_type), Some(base64)) = (words.next(), words.next()) else {
+        let (Some(name), Some(base64)) = (words.next(), words.next()) else {
             return Err(SshSigError::InvalidPublicKey);
         };
-        if key_type != ED25519 {
-            return Err(SshSigError::UnsupportedKeyType { name: printable(key_type.as_bytes()) });
-        }
+        let unsupported = || SshSigError::UnsupportedKeyType { name: printable(name.as_bytes()) };
+        let key_type = KeyType::from_name(name.as_bytes()).ok_or_else(unsupported)?;
         let blob = STANDARD.decode(base64).map_err(|_| SshSigError::InvalidPublicKey)?;
-        let bytes = split_blob(&blob).map_err(|error| match error {
-            SshSigError::UnsupportedKeyType { name } => SshSigError::UnsupportedKeyType { name },
-            _ => SshSigError::InvalidPublicKey,
+        let key = Self::from_blob(&blob).map_err(|error| match error {
+            SshSigError::Malformed(_) => SshSigError::InvalidPublicKey,
+            other => other,
         })?;
-        let key = VerifyingKey::from_bytes(bytes).map_err(|_| SshSigError::InvalidPublicKey)?;
-        // A key of small order verifies signatures that nobody made; a second encoding of a key is a second key to a
-        // comparison of bytes.
-        if key.is_weak() || key.to_edwards().compress().as_bytes() != bytes {
-            return Err(SshSigError::InvalidPublicKey);
-        }
-        Ok(Self(key))
+        if key.key_type == key_type { Ok(key) } else { Err(SshSigError::InvalidPublicKey) }
     }
 
-    /// The 32 bytes of RFC 8032.
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        self.0.as_bytes()
+    /// Its type.
+    pub const fn key_type(&self) -> KeyType {
+        self.key_type
     }
 
-    /// SSH's encoding: `string "ssh-ed25519" ‖ string key`, 51 bytes; in base64 the second word of a key line.
-    pub fn blob(&self) -> Vec<u8> {
-        // the lengths, 11 and 32, as big-endian u32
-        [&[0, 0, 0, 11], ED25519.as_bytes(), &[0, 0, 0, 32], self.as_bytes()].concat()
+    /// SSH's encoding: `string type` and the type's fields; in base64 the second word of a key line.
+    pub fn blob(&self) -> &[u8] {
+        &self.blob
     }
 
     /// The fingerprint as `ssh-keygen -l` prints it: `SHA256:` and 43 characters of base64.
     pub fn fingerprint(&self) -> String {
-        fingerprint(&self.blob())
+        format!("SHA256:{}", STANDARD_NO_PAD.encode(Sha256::digest(&self.blob)))
     }
 
-    /// Verifies `signature` over `message` (RFC 8032, and refusing what has more than one encoding or signer).
-    pub(super) fn verify(&self, message: &[u8], signature: &[u8; 64]) -> Result<(), SshSigError> {
-        self.0.verify_strict(message, &Signature::from_bytes(signature)).map_err(|_| SshSigError::BadSignature)
+    /// Reads [`blob`](Self::blob).
+    pub(super) fn from_blob(blob: &[u8]) -> Result<Self, SshSigError> {
+        let mut reader = Reader(blob);
+        let name = reader.string().ok_or(SshSigFlaw::KeyBlob)?;
+        let unsupported = || SshSigError::UnsupportedKeyType { name: printable(name) };
+        let key_type = KeyType::from_name(name).ok_or_else(unsupported)?;
+        let key = Self::read(key_type, &mut reader)?;
+        if reader.is_empty() { Ok(key) } else { Err(SshSigFlaw::KeyBlob.into()) }
+    }
+
+    /// Reads the fields of a key, which in a certificate stand after a nonce.
+    pub(super) fn read(key_type: KeyType, reader: &mut Reader<'_>) -> Result<Self, SshSigError> {
+        let before = reader.0;
+        let material = match key_type {
+            KeyType::Ed25519 | KeyType::SkEd25519 => read_ed25519(reader).ok_or(SshSigFlaw::KeyBlob)?,
+            KeyType::EcdsaP256 | KeyType::SkEcdsaP256 => read_p256(reader).ok_or(SshSigFlaw::KeyBlob)?,
+            KeyType::Rsa => read_rsa(reader)?,
+        };
+        let application_hash = match key_type {
+            KeyType::SkEd25519 | KeyType::SkEcdsaP256 => {
+                // ssh-keygen makes no other; a web site's key signs what the web site wants
+                let application = reader.string().filter(|name| name.starts_with(b"ssh:"));
+                Some(Sha256::digest(application.ok_or(SshSigFlaw::KeyBlob)?).into())
+            }
+            KeyType::Ed25519 | KeyType::EcdsaP256 | KeyType::Rsa => None,
+        };
+        let mut blob = Vec::new();
+        put_string(&mut blob, key_type.name().as_bytes())?;
+        blob.extend_from_slice(reader.taken_since(before).ok_or(SshSigFlaw::KeyBlob)?);
+        Ok(Self { key_type, blob, material, application_hash })
+    }
+
+    /// Verifies `signature`, which is `string algorithm ‖ string signature` and, of a hardware key, `byte flags ‖
+    /// uint32 counter`.
+    ///
+    /// Returns the algorithm. A hardware key's owner must have touched it; the counter is not looked at.
+    pub(super) fn verify(&self, message: &[u8], signature: &[u8]) -> Result<&'static str, SshSigError> {
+        let mut reader = Reader(signature);
+        let name = reader.string().ok_or(SshSigFlaw::SignatureBlob)?;
+        let algorithm = self.key_type.algorithms().iter().find(|algorithm| algorithm.as_bytes() == name);
+        let algorithm = *algorithm.ok_or_else(|| SshSigError::UnsupportedAlgorithm {
+            key_type: self.key_type.name(),
+            name: printable(name),
+        })?;
+        let signature = reader.string().ok_or(SshSigFlaw::SignatureBlob)?;
+        let signed_by_device = match &self.application_hash {
+            Some(application_hash) => Some(read_device_data(application_hash, message, &mut reader)?),
+            None => None,
+        };
+        if !reader.is_empty() {
+            return Err(SshSigFlaw::SignatureBlob.into());
+        }
+        self.material.verify(algorithm, signed_by_device.as_deref().unwrap_or(message), signature)?;
+        Ok(algorithm)
     }
 }
 
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.fingerprint())
+        write!(f, "{} {}", self.key_type.name(), self.fingerprint())
     }
 }
 
-/// The fingerprint of any key's blob.
-pub(super) fn fingerprint(blob: &[u8]) -> String {
-    format!("SHA256:{}", STANDARD_NO_PAD.encode(sha2::Sha256::digest(blob)))
+impl Material {
+    fn verify(&self, algorithm: &str, message: &[u8], signature: &[u8]) -> Result<(), SshSigError> {
+        let verified = match self {
+            Self::Ed25519(key) => {
+                let signature = ed25519_dalek::Signature::from_slice(signature);
+                // refuses what has more than one encoding or signer
+                key.verify_strict(message, &signature.map_err(|_| SshSigFlaw::SignatureBlob)?).is_ok()
+            }
+            Self::P256(point) => {
+                let signature = fixed_ecdsa(signature).ok_or(SshSigFlaw::SignatureBlob)?;
+                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).verify(message, &signature).is_ok()
+            }
+            Self::Rsa { modulus, exponent } => {
+                // RFC 8332: as long as the modulus. OpenSSH also takes one whose leading zeros are cut off.
+                if signature.len() != modulus.len() {
+                    return Err(SshSigFlaw::SignatureBlob.into());
+                }
+                let parameters = match algorithm {
+                    RSA_SHA2_512 => &RSA_PKCS1_2048_8192_SHA512,
+                    RSA_SHA2_256 => &RSA_PKCS1_2048_8192_SHA256,
+                    _ => return Err(SshSigError::BadSignature),
+                };
+                RsaPublicKeyComponents { n: modulus, e: exponent }.verify(parameters, message, signature).is_ok()
+            }
+        };
+        if verified { Ok(()) } else { Err(SshSigError::BadSignature) }
+    }
 }
 
-/// Takes the 32 bytes out of `string "ssh-ed25519" ‖ string key`; whether they are a key is not asked.
-pub(super) fn split_blob(blob: &[u8]) -> Result<&[u8; 32], SshSigError> {
-    let mut reader = Reader(blob);
-    let key_type = reader.string().ok_or(SshSigFlaw::KeyBlob)?;
-    if key_type != ED25519.as_bytes() {
-        return Err(SshSigError::UnsupportedKeyType { name: printable(key_type) });
+/// `string key`, 32 bytes.
+fn read_ed25519(reader: &mut Reader<'_>) -> Option<Material> {
+    let bytes: &[u8; 32] = reader.string()?.try_into().ok()?;
+    let key = VerifyingKey::from_bytes(bytes).ok()?;
+    // A key of small order verifies signatures that nobody made; a second encoding of a key is a second key to a
+    // comparison of bytes.
+    if key.is_weak() || key.to_edwards().compress().as_bytes() != bytes {
+        return None;
     }
-    let key = reader.string().ok_or(SshSigFlaw::KeyBlob)?;
-    if !reader.is_empty() {
+    Some(Material::Ed25519(key))
+}
+
+/// `string "nistp256" ‖ string point`, the point uncompressed.
+fn read_p256(reader: &mut Reader<'_>) -> Option<Material> {
+    if reader.string()? != b"nistp256" {
+        return None;
+    }
+    let point = reader.string()?;
+    // OpenSSH reads no compressed point either: it would be a second encoding.
+    if !matches!(point, [4, rest @ ..] if rest.len() == 64) {
+        return None;
+    }
+    ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).ok()?;
+    Some(Material::P256(point.to_vec()))
+}
+
+/// `mpint e ‖ mpint n`.
+fn read_rsa(reader: &mut Reader<'_>) -> Result<Material, SshSigError> {
+    /// NIST SP 800-131A allows no shorter ones; longer ones cost only time.
+    const MIN_BITS: usize = 2048;
+    const MAX_BITS: usize = 8192;
+    /// Every exponent that OpenSSH ever made has at most 17 bits.
+    const MAX_EXPONENT_BYTES: usize = 4;
+
+    let exponent = reader.positive_mpint().ok_or(SshSigFlaw::KeyBlob)?;
+    let modulus = reader.positive_mpint().ok_or(SshSigFlaw::KeyBlob)?;
+    let [first, ..] = modulus else { return Err(SshSigFlaw::KeyBlob.into()) };
+    let bits = modulus.len().saturating_mul(8).saturating_sub(usize::try_from(first.leading_zeros()).unwrap_or(0));
+    if !(MIN_BITS..=MAX_BITS).contains(&bits) {
+        return Err(SshSigError::UnsupportedKeySize { bits });
+    }
+    let is_odd = |number: &[u8]| number.last().is_some_and(|last| last & 1 == 1);
+    if !is_odd(modulus) || !is_odd(exponent) || exponent == [1] || exponent.len() > MAX_EXPONENT_BYTES {
         return Err(SshSigFlaw::KeyBlob.into());
     }
-    key.try_into().map_err(|_| SshSigFlaw::KeyBlob.into())
+    Ok(Material::Rsa { modulus: modulus.to_vec(), exponent: exponent.to_vec() })
+}
+
+/// Puts `mpint r ‖ mpint s` into 32 bytes each.
+fn fixed_ecdsa(signature: &[u8]) -> Option<[u8; 64]> {
+    let mut reader = Reader(signature);
+    let mut fixed = [0; 64];
+    for half in fixed.chunks_exact_mut(32) {
+        let number = reader.positive_mpint()?;
+        let start = half.len().checked_sub(number.len())?;
+        half.get_mut(start..)?.copy_from_slice(number);
+    }
+    reader.is_empty().then_some(fixed)
+}
+
+/// Reads `byte flags ‖ uint32 counter`; returns what the authenticator signed: SHA-256(application) ‖ flags ‖ counter ‖
+/// SHA-256(message).
+fn read_device_data(
+    application_hash: &[u8; 32],
+    message: &[u8],
+    reader: &mut Reader<'_>,
+) -> Result<Vec<u8>, SshSigError> {
+    /// CTAP 2, "authenticator data": somebody touched it.
+    const USER_PRESENT: u8 = 1;
+
+    let flags = reader.u8().ok_or(SshSigFlaw::SignatureBlob)?;
+    let counter = reader.u32().ok_or(SshSigFlaw::SignatureBlob)?;
+    if flags & USER_PRESENT == 0 {
+        return Err(SshSigError::UserNotPresent);
+    }
+    let message_hash = Sha256::digest(message);
+    Ok([application_hash.as_slice(), &[flags], &counter.to_be_bytes(), &message_hash].concat())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// RFC 8032 section 7.1, test 1.
-    const KEY: [u8; 32] = [
-        0xd7, 0x5a, 0x98, 0x01, 0x82, 0xb1, 0x0a, 0xb7, 0xd5, 0x4b, 0xfe, 0xd3, 0xc9, 0x64, 0x07, 0x3a, 0x0e, 0xe1,
-        0x72, 0xf3, 0xda, 0xa6, 0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68, 0xf7, 0x07, 0x51, 0x1a,
-    ];
-
-    fn line(key: &[u8]) -> String {
-        let length = u32::try_from(key.len()).unwrap().to_be_bytes();
-        let blob = [&[0, 0, 0, 11], b"ssh-ed25519".as_slice(), &length, key].concat();
-        format!("ssh-ed25519 {}", STANDARD.encode(blob))
-    }
-
-    #[test]
-    fn reads_a_key_line_with_and_without_comment() {
-        let key = PublicKey::parse(&line(&KEY)).unwrap();
-        assert_eq!(key.as_bytes(), &KEY);
-        assert_eq!(line(&KEY), format!("ssh-ed25519 {}", STANDARD.encode(key.blob())));
-        assert_eq!(PublicKey::parse(&format!("{} release key, 2026", line(&KEY))), Ok(key));
-        assert_eq!(key.fingerprint().len(), 7 + 43);
-    }
-
-    #[test]
-    fn refuses_lines_that_are_not_one_key() {
-        let good = line(&KEY);
-        for bad in [
-            "",
-            "ssh-ed25519",
-            "ssh-ed25519 ",
-            &format!("{good}\n"),
-            &format!("{good}\n{good}"),
-            &good.replacen(' ', "  ", 1),
-            &good.replacen(' ', "\t", 1),
-            &good[..good.len() - 1],
-            &format!("{good}="),
-            &line(&KEY[1..]),
-            &line(&[KEY.as_slice(), &[0]].concat()),
-        ] {
-            assert_eq!(PublicKey::parse(bad), Err(SshSigError::InvalidPublicKey), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn names_other_key_types() {
-        let certificate = line(&KEY).replacen("ssh-ed25519", "ssh-ed25519-cert-v01@openssh.com", 1);
-        let name = "ssh-ed25519-cert-v01@openssh.com".to_owned();
-        assert_eq!(PublicKey::parse(&certificate), Err(SshSigError::UnsupportedKeyType { name }));
-        let name = "ssh-rsa".to_owned();
-        assert_eq!(PublicKey::parse("ssh-rsa AAAA"), Err(SshSigError::UnsupportedKeyType { name }));
-        // the words before the blob say Ed25519, the blob says RSA
-        let inner = format!("ssh-ed25519 {}", STANDARD.encode(b"\0\0\0\x07ssh-rsa\0\0\0\0"));
-        let name = "ssh-rsa".to_owned();
-        assert_eq!(PublicKey::parse(&inner), Err(SshSigError::UnsupportedKeyType { name }));
-        // an option is not a type
-        let option = format!("cert-authority {}", line(&KEY));
-        let name = "cert-authority".to_owned();
-        assert_eq!(PublicKey::parse(&option), Err(SshSigError::UnsupportedKeyType { name }));
-    }
-
-    #[test]
-    fn refuses_keys_of_small_order_and_second_encodings() {
-        let mut identity = [0; 32];
-        identity[0] = 1;
-        // y = p + 3, which decodes as y = 3
-        let mut unreduced = [0xff; 32];
-        (unreduced[0], unreduced[31]) = (0xf0, 0x7f);
-        let mut reduced = [0; 32];
-        reduced[0] = 3;
-        assert!(PublicKey::parse(&line(&reduced)).is_ok());
-        // y = 2 is not on the curve
-        let mut off_curve = [0; 32];
-        off_curve[0] = 2;
-        for bad in [identity, [0; 32], unreduced, off_curve] {
-            assert_eq!(PublicKey::parse(&line(&bad)), Err(SshSigError::InvalidPublicKey), "{bad:02x?}");
-        }
-    }
-}
+mod tests;

@@ -1,9 +1,6 @@
-//! SSH's binary strings (RFC 4251 section 5).
+//! SSH's binary values (RFC 4251 section 5).
 
 use super::error::{SshSigError, SshSigFlaw};
-
-/// The one key type and signature scheme that is read (RFC 8709).
-pub(super) const ED25519: &str = "ssh-ed25519";
 
 /// Takes values off the front of what is left.
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);
@@ -15,14 +12,40 @@ impl<'a> Reader<'a> {
         Some(taken)
     }
 
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.take(N)?.try_into().ok()
+    }
+
+    pub(super) fn u8(&mut self) -> Option<u8> {
+        self.array().map(u8::from_be_bytes)
+    }
+
     pub(super) fn u32(&mut self) -> Option<u32> {
-        let bytes = self.take(4)?.try_into().ok()?;
-        Some(u32::from_be_bytes(bytes))
+        self.array().map(u32::from_be_bytes)
+    }
+
+    pub(super) fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_be_bytes)
     }
 
     pub(super) fn string(&mut self) -> Option<&'a [u8]> {
         let length = usize::try_from(self.u32()?).ok()?;
         self.take(length)
+    }
+
+    /// The bytes of a positive `mpint`, without the zero byte that keeps it positive.
+    ///
+    /// Only the shortest encoding is taken, as RFC 4251 wants; OpenSSH also takes leading zeros.
+    pub(super) fn positive_mpint(&mut self) -> Option<&'a [u8]> {
+        match self.string()? {
+            [0, magnitude @ ..] => magnitude.first().is_some_and(|&first| first >= 0x80).then_some(magnitude),
+            magnitude => magnitude.first().is_some_and(|&first| first < 0x80).then_some(magnitude),
+        }
+    }
+
+    /// What was taken since `before`, which is what was left then.
+    pub(super) fn taken_since(&self, before: &'a [u8]) -> Option<&'a [u8]> {
+        before.get(..before.len().checked_sub(self.0.len())?)
     }
 
     pub(super) const fn is_empty(&self) -> bool {

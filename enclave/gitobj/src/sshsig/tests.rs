@@ -4,9 +4,13 @@ use ed25519_dalek::{Signer, SigningKey};
 use proptest::prelude::*;
 
 use super::armor::MAX_ARMORED_BYTES;
+use super::testing::string;
 use super::*;
 
 const MESSAGE: &[u8] = b"the message";
+
+/// Any time will do: no key here has a validity.
+const TIMES: [u64; 1] = [0];
 
 /// The fields of a signature, to break one at a time. Built by hand from PROTOCOL.sshsig.
 #[derive(Clone)]
@@ -29,17 +33,21 @@ fn signer() -> SigningKey {
     SigningKey::from_bytes(&[7; 32])
 }
 
-fn allowed() -> Vec<PublicKey> {
-    [[9; 32], [7; 32]].map(|seed| public_key(&SigningKey::from_bytes(&seed))).to_vec()
+fn allowed() -> Vec<AllowedSigner> {
+    [[9; 32], [7; 32]].map(|seed| AllowedSigner::key(public_key(&SigningKey::from_bytes(&seed)))).to_vec()
+}
+
+/// The place in `allowed` of the key that signed.
+fn index(armored: &[u8], message: &[u8], allowed: &[AllowedSigner]) -> Result<usize, SshSigError> {
+    let verified = verify(armored, "git", message, allowed, &TIMES)?;
+    assert_eq!((verified.scheme, &verified.certificate), ("ssh-ed25519", &None));
+    assert_eq!(verified.fingerprint, allowed[verified.index].key.fingerprint());
+    Ok(verified.index)
 }
 
 fn public_key(key: &SigningKey) -> PublicKey {
     let blob = [string(b"ssh-ed25519"), string(key.verifying_key().as_bytes())].concat();
     PublicKey::parse(&format!("ssh-ed25519 {}", STANDARD.encode(blob))).unwrap()
-}
-
-fn string(bytes: &[u8]) -> Vec<u8> {
-    [&u32::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat()
 }
 
 impl Forge {
@@ -89,7 +97,7 @@ impl Forge {
 }
 
 fn verify_blob(blob: &[u8]) -> Result<usize, SshSigError> {
-    verify(armor(blob, 70).as_bytes(), "git", MESSAGE, &allowed())
+    index(armor(blob, 70).as_bytes(), MESSAGE, &allowed())
 }
 
 fn armor(blob: &[u8], width: usize) -> String {
@@ -108,16 +116,16 @@ fn names_the_key_that_signed() {
     let sha256 = Forge::signed("git", "sha256", &sha2::Sha256::digest(MESSAGE));
     assert_eq!(sha256.verify(), Ok(1));
     let armored = armor(&Forge::good().blob(), 76);
-    assert_eq!(verify(armored.as_bytes(), "git", MESSAGE, &allowed()), Ok(1));
-    assert_eq!(verify(armored.trim_end().as_bytes(), "git", MESSAGE, &allowed()), Ok(1));
+    assert_eq!(index(armored.as_bytes(), MESSAGE, &allowed()), Ok(1));
+    assert_eq!(index(armored.trim_end().as_bytes(), MESSAGE, &allowed()), Ok(1));
     let twice = [allowed(), allowed()].concat();
-    assert_eq!(verify(armored.as_bytes(), "git", MESSAGE, &twice), Ok(1));
+    assert_eq!(index(armored.as_bytes(), MESSAGE, &twice), Ok(1));
 }
 
 #[test]
 fn refuses_another_message() {
     let armored = armor(&Forge::good().blob(), 70);
-    assert_eq!(verify(armored.as_bytes(), "git", b"the messag", &allowed()), Err(SshSigError::BadSignature));
+    assert_eq!(index(armored.as_bytes(), b"the messag", &allowed()), Err(SshSigError::BadSignature));
 }
 
 #[test]
@@ -140,8 +148,8 @@ fn refuses_an_unknown_signer_with_its_fingerprint() {
     let armored = armor(&Forge::good().blob(), 70);
     let fingerprint = public_key(&signer()).fingerprint();
     let unknown = Err(SshSigError::UnknownSigner { fingerprint });
-    assert_eq!(verify(armored.as_bytes(), "git", MESSAGE, &[]), unknown);
-    assert_eq!(verify(armored.as_bytes(), "git", MESSAGE, &allowed()[..1]), unknown);
+    assert_eq!(index(armored.as_bytes(), MESSAGE, &[]), unknown);
+    assert_eq!(index(armored.as_bytes(), MESSAGE, &allowed()[..1]), unknown);
 }
 
 #[test]
@@ -153,11 +161,67 @@ fn refuses_a_signature_under_another_allowed_key() {
 #[test]
 fn names_unsupported_key_types() {
     let unsupported = |name: &str| Err(SshSigError::UnsupportedKeyType { name: name.into() });
-    for name in ["ssh-rsa", "ecdsa-sha2-nistp256", "sk-ssh-ed25519@openssh.com", "ssh-ed25519-cert-v01@openssh.com"] {
+    for name in ["ssh-dss", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-ed448", "ssh-dss-cert-v01@openssh.com"] {
         assert_eq!(Forge { key_type: name, ..Forge::good() }.verify(), unsupported(name));
-        assert_eq!(Forge { scheme: name, ..Forge::good() }.verify(), unsupported(name));
     }
     assert_eq!(Forge { key_type: "a\nb", ..Forge::good() }.verify(), unsupported("(unprintable)"));
+}
+
+#[test]
+fn names_algorithms_that_are_not_the_keys() {
+    for name in ["ssh-rsa", "ecdsa-sha2-nistp256", "sk-ssh-ed25519@openssh.com", "ssh-ed25519-cert-v01@openssh.com", ""]
+    {
+        let unsupported = Err(SshSigError::UnsupportedAlgorithm { key_type: "ssh-ed25519", name: name.into() });
+        assert_eq!(Forge { scheme: name, ..Forge::good() }.verify(), unsupported);
+    }
+}
+
+#[test]
+fn refuses_a_signature_without_a_time_to_hold_validity_against() {
+    let armored = armor(&Forge::good().blob(), 70);
+    assert_eq!(verify(armored.as_bytes(), "git", MESSAGE, &allowed(), &[]), Err(SshSigError::NoTime));
+}
+
+#[test]
+fn a_key_must_be_valid_at_every_time() {
+    let armored = armor(&Forge::good().blob(), 70);
+    let verify_at = |valid_after, valid_before, times: &[u64]| {
+        let [_, signer] = &allowed()[..] else { panic!() };
+        let signer = AllowedSigner { valid_after, valid_before, ..signer.clone() };
+        verify(armored.as_bytes(), "git", MESSAGE, &[signer], times).map(|verified| verified.index)
+    };
+    let refused = |at, valid_after, valid_before| Err(SshSigError::KeyNotValid { at, valid_after, valid_before });
+    for times in [&[10, 20], &[20, 10], &[15, 15]] {
+        assert_eq!(verify_at(Some(10), Some(20), times), Ok(0));
+    }
+    assert_eq!(verify_at(Some(10), Some(20), &[10, 21]), refused(21, Some(10), Some(20)));
+    assert_eq!(verify_at(Some(10), Some(20), &[9, 20]), refused(9, Some(10), Some(20)));
+    assert_eq!(verify_at(Some(10), None, &[u64::MAX, 9]), refused(9, Some(10), None));
+    assert_eq!(verify_at(None, Some(20), &[0, 21]), refused(21, None, Some(20)));
+    assert_eq!(verify_at(Some(20), Some(10), &[15]), refused(15, Some(20), Some(10)));
+}
+
+#[test]
+fn the_first_allowed_signer_that_holds_counts() {
+    let armored = armor(&Forge::good().blob(), 70);
+    let [_, signer] = &allowed()[..] else { panic!() };
+    let expired = AllowedSigner { valid_before: Some(0), ..signer.clone() };
+    let other = AllowedSigner { valid_before: Some(1), ..signer.clone() };
+    let at_2 = |allowed: &[AllowedSigner]| {
+        verify(armored.as_bytes(), "git", MESSAGE, allowed, &[2]).map(|verified| verified.index)
+    };
+    assert_eq!(at_2(&[expired.clone(), other.clone(), signer.clone()]), Ok(2));
+    // and the reason is that of the first
+    let reason = SshSigError::KeyNotValid { at: 2, valid_after: None, valid_before: Some(0) };
+    assert_eq!(at_2(&[expired, other]), Err(reason));
+}
+
+#[test]
+fn an_authority_does_not_sign_itself() {
+    let armored = armor(&Forge::good().blob(), 70);
+    let authority = AllowedSigner::authority(public_key(&signer()), vec!["*".into()]);
+    let unknown = Err(SshSigError::UnknownSigner { fingerprint: public_key(&signer()).fingerprint() });
+    assert_eq!(index(armored.as_bytes(), MESSAGE, &[authority]), unknown);
 }
 
 #[test]
@@ -232,7 +296,7 @@ fn names_the_other_schemes() {
     ] {
         let long = text.to_owned() + &"A".repeat(MAX_ARMORED_BYTES);
         for text in [text, &long] {
-            let result = verify(text.as_bytes(), "git", MESSAGE, &allowed());
+            let result = index(text.as_bytes(), MESSAGE, &allowed());
             assert_eq!(result, Err(SshSigError::UnsupportedScheme { scheme }));
         }
     }
@@ -258,7 +322,7 @@ fn refuses_all_but_the_armor_of_ssh_keygen() {
         armor(&blob, 77),
         armor(b"", 70),
     ] {
-        assert_eq!(verify(bad.as_bytes(), "git", MESSAGE, &allowed()), malformed(SshSigFlaw::Armor), "{bad}");
+        assert_eq!(index(bad.as_bytes(), MESSAGE, &allowed()), malformed(SshSigFlaw::Armor), "{bad}");
     }
     for bad in [
         good.replacen(&line, &format!("{line} "), 1),
@@ -267,7 +331,7 @@ fn refuses_all_but_the_armor_of_ssh_keygen() {
         good.replacen("\n-----END", "=\n-----END", 1),
         format!("{good}{good}"),
     ] {
-        assert_eq!(verify(bad.as_bytes(), "git", MESSAGE, &allowed()), malformed(SshSigFlaw::Base64), "{bad}");
+        assert_eq!(index(bad.as_bytes(), MESSAGE, &allowed()), malformed(SshSigFlaw::Base64), "{bad}");
     }
 }
 
@@ -283,7 +347,7 @@ fn holds_the_size_limit_exactly() {
     let verdict = |total| {
         let text = fill(total);
         assert_eq!(text.len(), total);
-        verify(text.as_bytes(), "git", MESSAGE, &allowed())
+        index(text.as_bytes(), MESSAGE, &allowed())
     };
     assert_eq!(verdict(MAX_ARMORED_BYTES + 1), malformed(SshSigFlaw::TooLong));
     assert_ne!(verdict(MAX_ARMORED_BYTES), malformed(SshSigFlaw::TooLong));
@@ -294,10 +358,15 @@ proptest! {
 
     #[test]
     fn never_panics_and_never_accepts_noise(text in any::<Vec<u8>>(), line in ".{0,120}") {
-        prop_assert!(verify(&text, "git", MESSAGE, &allowed()).is_err());
-        prop_assert!(verify(armor(&text, 70).as_bytes(), "git", MESSAGE, &allowed()).is_err());
+        prop_assert!(index(&text, MESSAGE, &allowed()).is_err());
+        prop_assert!(index(armor(&text, 70).as_bytes(), MESSAGE, &allowed()).is_err());
         prop_assert!(verify_blob(&[b"SSHSIG\0\0\0\x01".as_slice(), &text].concat()).is_err());
         prop_assert!(PublicKey::parse(&line).is_err());
         let _ = PublicKey::parse(&format!("ssh-ed25519 {line}"));
+        for name in testing::TYPE_NAMES {
+            let blob = [string(name.as_bytes()), text.clone()].concat();
+            let _ = PublicKey::from_blob(&blob);
+            let _ = parse_key(&blob);
+        }
     }
 }
