@@ -66,9 +66,20 @@ pub enum GitError {
     },
     /// A commit that git would not have written.
     MalformedCommit(CommitFlaw),
-    /// A commit carries more than one signature header.
+    /// A tag that git would not have written.
+    MalformedTag(TagFlaw),
+    /// A tag names another object than it must.
+    WrongTagTarget {
+        /// What it names.
+        id: ObjectId,
+        /// What it says that is.
+        kind: Kind,
+        /// The commit it must name.
+        expected: ObjectId,
+    },
+    /// A commit carries more than one signature header, or a tag more than one line that begins a signature.
     TwoSignatures,
-    /// A commit carries a header that git leaves out of the signed bytes and that is not this object format's signature
+    /// A commit or tag carries a header that git leaves out of the signed bytes and that is not this object format's signature
     /// header: the signature of the other object format, or a header no signature covers.
     ForeignSignature,
     /// A tree that git would not have written.
@@ -114,6 +125,8 @@ impl GitError {
             Self::MissingObject { .. } => "missing_object",
             Self::WrongKind { .. } => "wrong_kind",
             Self::MalformedCommit(_) => "malformed_commit",
+            Self::MalformedTag(_) => "malformed_tag",
+            Self::WrongTagTarget { .. } => "wrong_tag_target",
             Self::TwoSignatures => "two_signatures",
             Self::ForeignSignature => "foreign_signature",
             Self::MalformedTree { .. } => "malformed_tree",
@@ -153,10 +166,14 @@ impl fmt::Display for GitError {
             Self::MalformedCommit(flaw) => {
                 write!(f, "the commit is malformed: {flaw}; make it anew with git")
             }
-            Self::TwoSignatures => f.write_str("the commit has more than one signature header; sign it once"),
+            Self::MalformedTag(flaw) => write!(f, "the tag is malformed: {flaw}; make it anew with git tag -s"),
+            Self::WrongTagTarget { id, kind, expected } => {
+                write!(f, "the tag names {kind} {id}, not commit {expected}; sign a tag that names the commit itself")
+            }
+            Self::TwoSignatures => f.write_str("the commit or tag has more than one signature; sign it once"),
             Self::ForeignSignature => f.write_str(
-                "the commit has a gpgsig header that is not its own object format's, so no signature covers it; \
-                 sign the commit anew in this repository",
+                "the commit or tag has a gpgsig header that is not its own object format's signature, so no signature \
+                 covers it; sign it anew in this repository",
             ),
             Self::MalformedTree { flaw, entry } => {
                 write!(f, "a tree is malformed: entry {entry} {flaw}; run git fsck on the repository")
@@ -206,6 +223,39 @@ impl fmt::Display for CommitFlaw {
             Self::ContinuedHeader => "one of tree, parent, author, committer goes on over a second line",
             Self::ObjectId => "its tree or a parent is not an id of the repository's object format",
             Self::Person => "its author or committer is not a name, an email in angle brackets, seconds and a zone",
+        })
+    }
+}
+
+/// What is wrong with a tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TagFlaw {
+    /// There is a NUL byte: git cuts what it shows there.
+    NulByte,
+    /// There is no blank line after the headers.
+    NoBlankLine,
+    /// The headers are not exactly one object, type, tag and tagger, in this order.
+    Headers,
+    /// The object is not an id of the repository's format.
+    ObjectId,
+    /// The type is not a kind of object.
+    Kind,
+    /// The name is not one that git lets a tag have, or not UTF-8.
+    Name,
+    /// The tagger is not `name <email> seconds zone`.
+    Tagger,
+}
+
+impl fmt::Display for TagFlaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NulByte => "it has a NUL byte",
+            Self::NoBlankLine => "no blank line ends its headers",
+            Self::Headers => "its headers are not object, type, tag, tagger in this order",
+            Self::ObjectId => "its object is not an id of the repository's object format",
+            Self::Kind => "its type is not a kind of object",
+            Self::Name => "its name is not one that git allows",
+            Self::Tagger => "its tagger is not a name, an email in angle brackets, seconds and a zone",
         })
     }
 }

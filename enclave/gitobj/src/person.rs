@@ -1,6 +1,6 @@
-//! Who did something, and when, as commits say it.
+//! Who did something, and when, as commits and tags say it.
 
-/// A name with a time, as it stands in a commit. Nothing in git checks it.
+/// A name with a time, as it stands in a commit or tag. Nothing in git checks it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Person {
     /// The name. UTF-8 unless the commit has an `encoding` header; may be empty.

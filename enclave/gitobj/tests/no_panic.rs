@@ -1,6 +1,6 @@
 //! No bytes make a parser panic, and what parses is what the bytes say.
 
-use packproof_gitobj::{Commit, Kind, Limits, ObjectBag, ObjectFormat, ObjectId, lookup, object_id, parse_tree};
+use packproof_gitobj::{Commit, Kind, Limits, ObjectBag, ObjectFormat, ObjectId, Tag, lookup, object_id, parse_tree};
 use proptest::prelude::*;
 
 fn format() -> impl Strategy<Value = ObjectFormat> {
@@ -26,6 +26,27 @@ fn commit_like() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|(first, lines, message)| [first, lines.concat(), message].concat().into_bytes())
 }
 
+/// Lines that tags are made of, mostly whole and in order.
+fn tag_like() -> impl Strategy<Value = Vec<u8>> {
+    let id = prop_oneof![8 => Just("ab".repeat(20)), 8 => Just("ab".repeat(32)), 1 => "[0-9a-f]{0,70}"];
+    let kind = prop_oneof![8 => Just("commit".to_owned()), 1 => "[a-z]{0,6}"];
+    let name = prop_oneof![8 => "[a-z]{1,9}", 1 => "[ -~]{0,9}"];
+    let tagger = prop_oneof![8 => Just("A <a@b> 1 +0000".to_owned()), 1 => "[A <>0-9+-]{0,20}"];
+    let extra = prop_oneof![8 => Just(""), 1 => Just("gpgsig x\n"), 1 => Just("x y\n")];
+    let line = prop_oneof![
+        4 => "[ -~]{0,9}\n",
+        1 => Just("-----BEGIN SSH SIGNATURE-----\n".to_owned()),
+        1 => Just("-----BEGIN PGP MESSAGE-----".to_owned()),
+        1 => "[\\x00-\\x7f]{0,9}",
+    ];
+    (id, kind, name, tagger, extra, prop::collection::vec(line, 0..5)).prop_map(
+        |(id, kind, name, tagger, extra, lines)| {
+            let body = lines.concat();
+            format!("object {id}\ntype {kind}\ntag {name}\ntagger {tagger}\n{extra}\n{body}").into_bytes()
+        },
+    )
+}
+
 /// Entries that trees are made of, whole and broken.
 fn tree_like() -> impl Strategy<Value = Vec<u8>> {
     let mode = prop_oneof![4 => Just("100644"), 4 => Just("40000"), 1 => Just("160000"), 1 => Just("040000")];
@@ -47,6 +68,18 @@ proptest! {
             let signature = commit.signature.as_ref().map_or(0, |s| s.armored.len() + added(&s.armored));
             prop_assert_eq!(commit.signed_payload().len() + signature, body.len());
             prop_assert!(commit.verify_signature(&[], &[0]).is_err());
+        }
+    }
+
+    /// The signed payload and the signature are the whole tag, and the signature begins a line.
+    #[test]
+    fn tags(format in format(), body in prop_oneof![9 => tag_like(), 1 => any::<Vec<u8>>()]) {
+        if let Ok(tag) = Tag::parse(format, &body) {
+            let armored = tag.signature.as_ref().map_or(&[][..], |signature| &signature.armored);
+            prop_assert_eq!([tag.signed_payload(), armored].concat(), body);
+            prop_assert!(tag.signed_payload().ends_with(b"\n") || tag.signature.is_none());
+            prop_assert!(armored.is_empty() || armored.starts_with(b"-----BEGIN "));
+            prop_assert!(tag.verify_signature(&[], &[0]).is_err());
         }
     }
 

@@ -5,3 +5,4 @@ mod commits;
 mod objects;
 mod sandbox;
 mod signatures;
+mod tags;

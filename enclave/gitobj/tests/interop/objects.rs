@@ -1,6 +1,6 @@
 //! Objects made by git.
 
-use packproof_gitobj::{Commit, GitError, Kind, Limits, Lookup, Mode, ObjectBag, lookup, object_id, parse_tree};
+use packproof_gitobj::{Commit, GitError, Kind, Limits, Lookup, Mode, ObjectBag, Tag, lookup, object_id, parse_tree};
 
 use crate::sandbox::{FORMATS, Sandbox};
 
@@ -41,7 +41,8 @@ fn every_object_of_a_repository_hashes_to_gits_id_and_parses() {
                     });
                     assert_eq!(ours.collect::<Vec<_>>(), listed);
                 }
-                Kind::Blob | Kind::Tag => {}
+                Kind::Tag => assert_eq!(Tag::parse(format, body).unwrap().tagger.offset_minutes, 90),
+                Kind::Blob => {}
             }
         }
         // and all of them together are a bag

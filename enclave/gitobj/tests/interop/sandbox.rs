@@ -158,4 +158,8 @@ impl Sandbox {
     pub(crate) fn git_verifies(&self, id: &ObjectId) -> bool {
         self.try_git(&["verify-commit", &id.to_string()]).status.success()
     }
+
+    pub(crate) fn git_verifies_tag(&self, id: &ObjectId) -> bool {
+        self.try_git(&["verify-tag", &id.to_string()]).status.success()
+    }
 }
