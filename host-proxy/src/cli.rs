@@ -11,7 +11,7 @@ use packproof_wire::{Credentials, Request};
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Error, attest,
+    Error, approve, attest,
     client::{self, EnclaveAddress, Timeouts},
     inspect,
     output::{self, Report},
@@ -33,6 +33,11 @@ enum Command {
     /// AWS credentials come from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN. They call KMS and need
     /// not be able to decrypt.
     Pack(pack::PackArgs),
+    /// Approve one pack: an SSH signature over its commit, identity, environment and policy
+    ///
+    /// The policy's approvals = { threshold, from } says how many people must approve, and who may. ssh-keygen signs, so
+    /// agents and hardware keys work; --print and plain ssh-keygen -Y sign -n packproof-approval-v1 make the same.
+    Approve(approve::ApproveArgs),
     /// Show an artifact's metadata, decrypting nothing
     Inspect(inspect::InspectArgs),
     /// Show which program and policy an enclave runs, by its own word
@@ -188,6 +193,7 @@ fn finish(written: std::io::Result<()>) -> u8 {
 fn execute(command: &Command, host: &Host<'_>) -> (bool, Result<Report, Error>) {
     match command {
         Command::Pack(args) => (args.json, pack::pack(args, host)),
+        Command::Approve(args) => (args.json, approve::approve(args)),
         Command::Inspect(args) => (args.json, inspect::inspect(args)),
         Command::Describe(args) => (args.json, attest::describe(args, host)),
         Command::Attest(args) => (args.json, attest::attest(args, host)),
@@ -226,10 +232,9 @@ mod tests {
             .take_while(|line| !line.is_empty())
             .filter_map(|line| line.split_whitespace().next())
             .collect();
-        assert_eq!(commands, ["pack", "inspect", "describe", "attest", "seal", "policy"]);
+        assert_eq!(commands, ["pack", "approve", "inspect", "describe", "attest", "seal", "policy"]);
         let (_, out, _) = ran(&["policy", "--help"], &[]);
         assert!(!out.contains("explain") && !out.contains("diff"), "{out}");
-        assert!(!ran(&["pack", "--help"], &[]).1.contains("--approval"));
     }
 
     #[test]

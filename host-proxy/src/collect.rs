@@ -22,6 +22,8 @@ pub const MARKER_PATH: &str = ".packproof/repository";
 pub struct Wanted<'a> {
     /// Commit id, lower-case hex.
     pub commit: &'a str,
+    /// Id of the annotated tag whose signature is to count, lower-case hex.
+    pub tag: Option<&'a str>,
     /// The policy's `object_format`.
     pub object_format: &'a str,
     /// The policy's path of the manifest.
@@ -34,7 +36,7 @@ pub struct Wanted<'a> {
     pub max_bytes: usize,
 }
 
-/// Collects commit, root tree, and for marker, manifest and each cell of the pack: the trees on its path and its blob.
+/// Collects commit, tag, root tree, and for marker, manifest and each cell of the pack: the trees on its path and its blob.
 ///
 /// Each object comes once. Where a file is not there, the trees that prove it are what is left; whether that may be is
 /// the enclave's to say, and the policy's. So is everything else about the content.
@@ -59,6 +61,10 @@ pub fn collect(repository: &Repository, wanted: &Wanted<'_>) -> Result<Vec<Objec
         objects: Vec::new(),
     };
     let root = root_tree(format, walk.take(Kind::Commit, &commit, "the commit")?)?;
+    if let Some(tag) = wanted.tag {
+        let tag = ObjectId::parse(format, tag).map_err(|_| wrong_format())?;
+        walk.take(Kind::Tag, &tag, "the tag")?;
+    }
 
     walk.file(&root, MARKER_PATH)?;
     let manifest = walk.file(&root, wanted.manifest)?.ok_or_else(|| Error::ManifestNotInCommit {
@@ -159,8 +165,8 @@ impl Walk {
         if object.kind == kind.name() {
             return Ok(&object.body);
         }
-        let found = [Kind::Commit, Kind::Tree, Kind::Blob].into_iter().find(|k| k.name() == object.kind);
-        Err(Error::Object(GitError::WrongKind { id: *id, expected: kind, found: found.unwrap_or(Kind::Tag) }))
+        let found = [Kind::Commit, Kind::Tree, Kind::Blob, Kind::Tag].into_iter().find(|k| k.name() == object.kind);
+        Err(Error::Object(GitError::WrongKind { id: *id, expected: kind, found: found.unwrap_or(kind) }))
     }
 }
 

@@ -8,7 +8,10 @@ use packproof_receipt::policy::PolicyError;
 use packproof_sops::SopsError;
 use packproof_wire::{ErrorAnswer, ErrorClass, FrameError};
 
-use crate::output::{code_or, printable_line};
+use crate::{
+    approve::ApprovalError,
+    output::{code_or, printable_line},
+};
 
 /// Why a command failed. Messages quote names, paths, ids and lengths, never the content of a file.
 #[derive(Debug)]
@@ -165,6 +168,8 @@ pub enum Error {
     AnswerUnreadable(String),
     /// The answer belongs to another request.
     AnswerMismatch(String),
+    /// An approval cannot be made or sent.
+    Approval(ApprovalError),
     /// The enclave's own no.
     Enclave(ErrorAnswer),
     /// A file is not an artifact.
@@ -218,6 +223,7 @@ impl Error {
             Self::Frame(error) => error.code(),
             Self::AnswerUnreadable(_) => "answer_unreadable",
             Self::AnswerMismatch(_) => "answer_mismatch",
+            Self::Approval(error) => error.code(),
             Self::Enclave(answer) => code_or(&answer.code, "enclave_error"),
             Self::Artifact { error, .. } => error.code(),
         }
@@ -226,6 +232,7 @@ impl Error {
     /// 1 the answer is no, 2 usage or unreadable input, 3 environment (design, section 10).
     pub fn exit_code(&self) -> u8 {
         match self {
+            Self::Approval(error) => error.exit_code(),
             Self::Enclave(answer) => match answer.class {
                 ErrorClass::Refused => 1,
                 ErrorClass::Usage => 2,
@@ -292,6 +299,7 @@ impl Error {
             Self::Frame(_) | Self::AnswerUnreadable(_) => {
                 "see that --enclave names a packproof enclave of this release, and try again"
             }
+            Self::Approval(error) => error.hint(),
             Self::AnswerMismatch(_) => "nothing was written; whatever answers there is not the enclave you asked",
             _ => return None,
         };
@@ -358,6 +366,7 @@ impl fmt::Display for Error {
             Self::EnclaveTimeout { seconds } => write!(f, "the enclave did not answer within {seconds} seconds"),
             Self::Frame(error) => error.fmt(f),
             Self::AnswerUnreadable(reason) => write!(f, "the enclave's answer cannot be read: {reason}"),
+            Self::Approval(error) => error.fmt(f),
             Self::AnswerMismatch(reason) => write!(f, "the enclave's answer is not to this request: {reason}"),
             Self::Enclave(answer) => f.write_str(&printable_line(&answer.message)),
             Self::Artifact { path, error } => write!(f, "{}: {error}", path.display()),

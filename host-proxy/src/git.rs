@@ -4,7 +4,7 @@ use std::{
     ffi::OsStr,
     io::{self, BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio},
 };
 
 use packproof_gitobj::ObjectId;
@@ -13,6 +13,9 @@ use crate::Error;
 
 /// Longest line `git cat-file --batch` answers with: an id, a kind and a size.
 const MAX_HEADER_BYTES: u64 = 256;
+
+/// The line with which an SSH signature begins.
+const SSH_SIGNATURE: &[u8] = b"-----BEGIN SSH SIGNATURE-----";
 
 /// A repository, as `git -C DIR` finds it; `GIT_DIR` and its kin count as for any other git command.
 #[derive(Clone, Debug)]
@@ -42,6 +45,41 @@ impl Repository {
         if id.is_empty() || !id.bytes().all(hex) { Err(unknown()) } else { Ok(id) }
     }
 
+    /// The id of the signed annotated tag that a revision names, lower-case hex; `None` when it names something else.
+    ///
+    /// A tag without a signature is as good as none: then the commit's own signature counts.
+    ///
+    /// # Errors
+    /// [`Error::GitNotFound`], [`Error::NotARepository`], [`Error::GitFailed`].
+    pub fn signed_tag_id(&self, revision: &str) -> Result<Option<String>, Error> {
+        if revision.is_empty() || revision.contains(['\0', '\n']) {
+            return Ok(None);
+        }
+        let kind = self.output("cat-file", ["-t", revision])?;
+        if !kind.status.success() || kind.stdout != b"tag\n" {
+            return Ok(None);
+        }
+        let tag = self.output("cat-file", ["tag", revision])?;
+        let is_signed = tag.stdout.split(|&b| b == b'\n').any(|line| line == SSH_SIGNATURE);
+        if !is_signed {
+            return Ok(None);
+        }
+        let unknown = || Error::UnknownRevision(revision.to_owned());
+        self.rev_parse(["--verify", "--quiet", "--end-of-options", &format!("{revision}^{{tag}}")], unknown).map(Some)
+    }
+
+    /// The first line of a commit's message.
+    ///
+    /// # Errors
+    /// [`Error::GitNotFound`], [`Error::GitFailed`].
+    pub fn subject(&self, commit: &str) -> Result<String, Error> {
+        let shown = self.output("show", ["--no-patch", "--format=%s", commit])?;
+        if !shown.status.success() {
+            return Err(Error::GitFailed(String::from_utf8_lossy(&shown.stderr).trim().to_owned()));
+        }
+        Ok(String::from_utf8_lossy(&shown.stdout).trim_end().to_owned())
+    }
+
     /// The work tree's root.
     ///
     /// # Errors
@@ -57,6 +95,14 @@ impl Repository {
     /// As [`commit_id`](Self::commit_id).
     pub fn object_format(&self) -> Result<String, Error> {
         self.rev_parse(["--show-object-format"], || Error::GitFailed("no object format".to_owned()))
+    }
+
+    fn output<const N: usize>(&self, command: &str, args: [&str; N]) -> Result<Output, Error> {
+        // nothing that begins with a dash is a revision, and cat-file has no --end-of-options in older versions
+        if args.last().is_some_and(|revision| revision.starts_with('-')) {
+            return Err(Error::UnknownRevision(args.last().copied().unwrap_or_default().to_owned()));
+        }
+        self.git(command).args(args).stdin(Stdio::null()).output().map_err(Error::GitNotFound)
     }
 
     fn rev_parse<const N: usize>(&self, args: [&str; N], on_no: impl Fn() -> Error) -> Result<String, Error> {

@@ -8,10 +8,12 @@
 //! | [`cli`] | the command `packproof` |
 //! | [`client`] | one request to an enclave, over vsock or a Unix socket |
 //! | [`git`], [`collect`] | exactly the git objects that one pack needs |
+//! | [`approve`] | approvals, made and read |
 //! | [`egress`] | connections that the enclave asks for, to exact names only |
 //! | [`error`] | every way to fail, with code, exit code and next step |
 #![forbid(unsafe_code)]
 
+pub mod approve;
 mod attest;
 pub mod cli;
 pub mod client;

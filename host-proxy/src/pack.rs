@@ -7,16 +7,19 @@ use std::{
 
 use packproof_artifact::envelope::Artifact;
 use packproof_receipt::{
+    approval::Approval as Approved,
     bundle,
     policy::{CellKeys, Policy},
     statement::{PackPredicate, Statement},
+    time::UnixMillis,
 };
-use packproof_wire::{Described, PackAnswer, PackRequest, Request, SealPurpose, message::encode};
+use packproof_wire::{Approval, Described, Object, PackAnswer, PackRequest, Request, SealPurpose, message::encode};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::{
     Error,
+    approve::{self, MAX_APPROVAL_BYTES},
     cli::{EnclaveArgs, Host, challenge},
     collect::{Wanted, collect},
     files,
@@ -44,7 +47,7 @@ pub(crate) struct PackArgs {
     /// The repository: a folder in its work tree, or bare
     #[arg(long, value_name = "REPO", default_value = ".")]
     dir: PathBuf,
-    /// The commit: a branch, tag or id
+    /// The commit: a branch, tag or id. A signed annotated tag counts by its own signature
     #[arg(long, value_name = "REV", default_value = "HEAD")]
     commit: String,
     /// Lifetime of the artifact, at most the policy's [default: the policy's]
@@ -64,9 +67,9 @@ pub(crate) struct PackArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
-    /// Not in this version: named, so that nobody believes that an approval counted
-    #[arg(long, hide = true, num_args = 1..)]
-    approval: Vec<OsString>,
+    /// Approvals, as packproof approve makes them
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    approval: Vec<PathBuf>,
 }
 
 /// Runs one pack. When it fails there is neither an artifact nor a receipt of it.
@@ -74,9 +77,6 @@ pub(crate) struct PackArgs {
 /// # Errors
 /// Everything in [`Error`] but what belongs to other commands.
 pub(crate) fn pack(args: &PackArgs, host: &Host<'_>) -> Result<Report, Error> {
-    if !args.approval.is_empty() {
-        return Err(Error::NotSupported { what: "--approval", code: "approval_not_supported" });
-    }
     let artifact_path = files::absolute(&args.output)?;
     let receipt_path = files::absolute(&args.receipt.clone().unwrap_or_else(|| beside(&args.output)))?;
     if artifact_path == receipt_path {
@@ -90,6 +90,7 @@ pub(crate) fn pack(args: &PackArgs, host: &Host<'_>) -> Result<Report, Error> {
     let credentials = host.credentials()?;
     let repository = Repository::new(&args.dir);
     let commit = repository.commit_id(&args.commit)?;
+    let tag = repository.signed_tag_id(&args.commit)?;
 
     let described: Described = enclave.ask(&Request::Describe {})?;
     let policy = Policy::parse(described.policy.as_bytes()).map_err(Error::Policy)?;
@@ -98,6 +99,7 @@ pub(crate) fn pack(args: &PackArgs, host: &Host<'_>) -> Result<Report, Error> {
         &repository,
         &Wanted {
             commit: &commit,
+            tag: tag.as_deref(),
             object_format: &policy.source.object_format,
             manifest: &policy.source.manifest,
             identity: &args.identity,
@@ -105,11 +107,14 @@ pub(crate) fn pack(args: &PackArgs, host: &Host<'_>) -> Result<Report, Error> {
             max_bytes: policy.max_request_bytes,
         },
     )?;
+    let approvals = approvals(args, &described.policy, &policy, &objects, &commit)?;
     let request = Request::Pack(PackRequest {
         identity: args.identity.clone(),
         environment: args.environment.clone(),
         commit: commit.clone(),
+        tag,
         objects,
+        approvals,
         ttl_seconds: args.ttl,
         challenge,
         sealed_signer,
@@ -125,6 +130,34 @@ pub(crate) fn pack(args: &PackArgs, host: &Host<'_>) -> Result<Report, Error> {
 
     files::write_pair((&receipt_path, &answer.receipt), (&artifact_path, &answer.artifact))?;
     Ok(answered.report(&commit, &artifact_path, &receipt_path, answer.artifact.len()))
+}
+
+/// The approvals given, each of exactly this pack.
+fn approvals(
+    args: &PackArgs,
+    policy_text: &str,
+    policy: &Policy,
+    objects: &[Object],
+    commit: &str,
+) -> Result<Vec<Approval>, Error> {
+    let sha256 = |bytes: &[u8]| hex::encode(Sha256::digest(bytes));
+    let commit_sha256 = objects.iter().find(|object| object.kind == "commit").map(|object| sha256(&object.body));
+    let expected = Approved {
+        repository: &policy.source.repository,
+        object_format: &policy.source.object_format,
+        commit,
+        commit_sha256: &commit_sha256.unwrap_or_default(),
+        identity: &args.identity,
+        environment: &args.environment,
+        policy_sha256: &sha256(policy_text.as_bytes()),
+        // each file says its own
+        not_after: UnixMillis(0),
+    };
+    let read = |path: &PathBuf| {
+        let bytes = files::read(path, MAX_APPROVAL_BYTES)?;
+        Ok(approve::read_for(path, &bytes, &expected)?)
+    };
+    args.approval.iter().map(read).collect()
 }
 
 /// The sealed age key, for a policy that opens these cells with one. One that only the environment names is left alone

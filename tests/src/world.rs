@@ -430,6 +430,7 @@ impl World {
             &Repository::new(&self.repo.dir),
             &Wanted {
                 commit: &commit,
+                tag: None,
                 object_format: "sha1",
                 manifest: "clef.yaml",
                 identity: IDENTITY,
@@ -442,7 +443,9 @@ impl World {
             identity: IDENTITY.to_owned(),
             environment: environment.to_owned(),
             commit,
+            tag: None,
             objects: objects.unwrap(),
+            approvals: Vec::new(),
             ttl_seconds: None,
             challenge: None,
             sealed_signer: blob(&self.path(&format!("keys/signer-{environment}.json"))),

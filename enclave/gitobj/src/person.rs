@@ -30,7 +30,7 @@ impl Person {
     }
 
     /// The time as unsigned seconds since 1970.
-    pub(crate) fn unix_seconds(&self) -> u64 {
+    pub fn unix_seconds(&self) -> u64 {
         // never negative, see `decimal`
         u64::try_from(self.seconds).unwrap_or(0)
     }

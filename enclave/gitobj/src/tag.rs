@@ -259,6 +259,19 @@ mod tests {
     }
 
     #[test]
+    fn takes_names_that_git_gives_and_no_others() {
+        for good in ["v1", "release/2026-11", "a@b", "v1.0-rc.1", "été"] {
+            assert_eq!(parse(&[OBJECT, TYPE, &format!("tag {good}\n"), TAGGER, "\n"]).unwrap().name, good);
+        }
+        for bad in [
+            "", "-v1", "v1.", "a..b", "a@{1}", "a b", "a~1", "a^", "a:b", "a?", "a*", "a[b", "a\\b", "a\tb", "a//b",
+            "/a", "a/", ".a", "a/.b", "a.lock", "a.lock/b",
+        ] {
+            assert_eq!(flaw(&[OBJECT, TYPE, &format!("tag {bad}\n"), TAGGER, "\n"]), TagFlaw::Name, "{bad:?}");
+        }
+    }
+
+    #[test]
     fn refuses_kinds_that_are_none() {
         for kind in ["", "Commit", "commits", "commit ", "ref"] {
             assert_eq!(flaw(&[OBJECT, &format!("type {kind}\n"), TAG, TAGGER, "\n"]), TagFlaw::Kind, "{kind}");

@@ -4,6 +4,7 @@ use packproof_artifact::{manifest::ManifestError, matrix::MatrixError, seal::Sea
 use packproof_gitobj::{GitError, sshsig::SshSigError};
 use packproof_kms::KmsError;
 use packproof_nsm::NsmError;
+use packproof_receipt::time::UnixMillis;
 use packproof_sops::SopsError;
 use packproof_wire::{ErrorAnswer, ErrorClass};
 
@@ -53,6 +54,41 @@ pub enum PackError {
     },
     /// The signed committer date is in the future.
     CommitInFuture,
+    /// The signed tagger date is in the future.
+    TagInFuture,
+    /// Fewer approvals came than the policy asks for.
+    ApprovalsMissing {
+        /// How many the policy asks for.
+        threshold: usize,
+        /// How many came.
+        found: usize,
+    },
+    /// Approvals came and the policy asks for none.
+    ApprovalsNotAsked,
+    /// An approval's signature is not one over this pack by somebody whom the policy lets approve.
+    Approval {
+        /// Its place in the request, from 1.
+        number: usize,
+        /// Why not.
+        error: SshSigError,
+    },
+    /// An approval has come to its end.
+    ApprovalExpired {
+        /// Its place in the request, from 1.
+        number: usize,
+        /// When it ended.
+        not_after: UnixMillis,
+    },
+    /// The commit's signer approved too, by this or another key.
+    ApprovalBySigner {
+        /// Who.
+        principal: String,
+    },
+    /// One person, or one key, approved twice.
+    ApprovalTwice {
+        /// Who.
+        principal: String,
+    },
     /// `.packproof/repository` is not a regular file of the commit.
     NoRepositoryMarker,
     /// The marker names another repository than the policy.
@@ -148,6 +184,13 @@ impl PackError {
             Self::PolicySigner(_) => "policy_signer_unreadable",
             Self::CommitTooOld { .. } => "commit_too_old",
             Self::CommitInFuture => "commit_in_future",
+            Self::TagInFuture => "tag_in_future",
+            Self::ApprovalsMissing { .. } => "approvals_missing",
+            Self::ApprovalsNotAsked => "approvals_not_asked",
+            Self::Approval { .. } => "approval_refused",
+            Self::ApprovalExpired { .. } => "approval_expired",
+            Self::ApprovalBySigner { .. } => "approval_by_signer",
+            Self::ApprovalTwice { .. } => "approval_twice",
             Self::NoRepositoryMarker => "repository_marker_missing",
             Self::WrongRepository => "wrong_repository",
             Self::NoManifest { .. } => "manifest_not_in_commit",
@@ -230,6 +273,29 @@ impl std::fmt::Display for PackError {
             ),
             Self::CommitInFuture => {
                 f.write_str("the commit's signed date is in the future; check the committer's clock")
+            }
+            Self::TagInFuture => f.write_str("the tag's signed date is in the future; check the tagger's clock"),
+            Self::ApprovalsMissing { threshold, found } => write!(
+                f,
+                "the policy asks for {threshold} approvals and {found} came; have others run `packproof approve`, and pass \
+                 their files with --approval"
+            ),
+            Self::ApprovalsNotAsked => {
+                f.write_str("the policy asks for no approvals here, so none may be stated; leave --approval away")
+            }
+            Self::Approval { number, error } => write!(
+                f,
+                "approval {number} is not one of this commit, identity, environment and policy by an approver: {error}; \
+                 approve again"
+            ),
+            Self::ApprovalExpired { number, not_after } => {
+                write!(f, "approval {number} ended at {}; approve again", not_after.to_rfc3339())
+            }
+            Self::ApprovalBySigner { principal } => {
+                write!(f, "{principal:?} signed the commit and approves it too; that does not count, leave it away")
+            }
+            Self::ApprovalTwice { principal } => {
+                write!(f, "{principal:?}, or the same key, approves twice; pass one approval a person")
             }
             Self::NoRepositoryMarker => f.write_str(
                 "the commit holds no regular file .packproof/repository; add it with the policy's repository in it",

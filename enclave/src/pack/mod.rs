@@ -34,7 +34,7 @@ use crate::session::{Enclave, Session};
 /// [`PackError`]; nothing of the request remains.
 pub async fn pack(enclave: &Enclave, request: PackRequest) -> Result<PackAnswer, PackError> {
     let session = Session::begin(enclave, &request.credentials).map_err(PackError::Session)?;
-    let inputs = verify::verify(enclave.policy.policy(), session.clock.started(), request)?;
+    let inputs = verify::verify(&enclave.policy, session.clock.started(), request)?;
     let keys = unwrap::unwrap(&session, inputs).await?;
     let files = decrypt::decrypt(keys)?;
     let secrets = merge::merge(files)?;

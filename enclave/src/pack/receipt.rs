@@ -77,6 +77,7 @@ fn pack_statement(clock: &Clock, enclave: &Enclave, signed: SignedPack) -> Resul
             build_type: BUILD_TYPE.into(),
             external_parameters: ExternalParameters {
                 commit: inputs.host.commit,
+                tag: inputs.host.tag,
                 identity: inputs.pack.identity.clone(),
                 environment: inputs.pack.environment.clone(),
                 ttl_seconds: inputs.host.ttl_seconds,

@@ -8,8 +8,8 @@ pub mod message;
 
 pub use frame::{FrameError, FrameKind, read_frame, write_frame};
 pub use message::{
-    Answer, Attested, Credentials, Described, DialRequest, ErrorAnswer, ErrorClass, Object, PackAnswer, PackRequest,
-    Request, SealAnswer, SealPurpose, SealRequest,
+    Answer, Approval, Attested, Credentials, Described, DialRequest, ErrorAnswer, ErrorClass, Object, PackAnswer,
+    PackRequest, Request, SealAnswer, SealPurpose, SealRequest,
 };
 
 /// Port on which the enclave serves requests.

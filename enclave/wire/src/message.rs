@@ -32,8 +32,14 @@ pub struct PackRequest {
     pub environment: String,
     /// Commit id, lower-case hex.
     pub commit: String,
-    /// Exactly the git objects needed: commit, trees on the paths, blobs. Anything more is refused.
+    /// Id of an annotated tag of the commit whose signature counts in place of the commit's, lower-case hex.
+    #[serde(default)]
+    pub tag: Option<String>,
+    /// Exactly the git objects needed: commit, tag, trees on the paths, blobs. Anything more is refused.
     pub objects: Vec<Object>,
+    /// Approvals, where the policy asks for them.
+    #[serde(default)]
+    pub approvals: Vec<Approval>,
     /// Lifetime of the artifact in seconds; the policy's maximum when absent.
     pub ttl_seconds: Option<u64>,
     /// 32 bytes that come back as the receipt document's nonce.
@@ -47,6 +53,16 @@ pub struct PackRequest {
     pub sealed_age_key: Option<Vec<u8>>,
     /// Credentials to call KMS with.
     pub credentials: Credentials,
+}
+
+/// One approval. What it approves is not sent: the enclave puts the signed text together from what it packs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approval {
+    /// Until when it can be used: RFC 3339 with milliseconds, UTC.
+    pub not_after: String,
+    /// The armored signature, as `ssh-keygen -Y sign` writes it.
+    pub signature: String,
 }
 
 /// A git object. Its id is computed inside.

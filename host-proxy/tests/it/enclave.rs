@@ -11,8 +11,8 @@ use packproof_receipt::{
     bundle,
     sealed::{BirthStatement, SealedKey},
     statement::{
-        Assurance, BuildDefinition, Builder, CommitSignature, ExternalParameters, InternalParameters, Metadata, Output,
-        PACK_PREDICATE, PackPredicate, RunDetails, STATEMENT_TYPE, SourceFacts, Statement, Subject,
+        Assurance, BuildDefinition, Builder, ExternalParameters, InternalParameters, Metadata, Output, PACK_PREDICATE,
+        PackPredicate, RunDetails, STATEMENT_TYPE, SignatureFacts, SourceFacts, Statement, Subject,
     },
 };
 use packproof_wire::{
@@ -189,6 +189,7 @@ fn statement(artifact: &[u8], request: &PackRequest, identity: &str, environment
             build_type: text(),
             external_parameters: ExternalParameters {
                 commit: request.commit.clone(),
+                tag: request.tag.clone(),
                 identity: identity.into(),
                 environment: environment.into(),
                 ttl_seconds: None,
@@ -213,7 +214,15 @@ fn statement(artifact: &[u8], request: &PackRequest, identity: &str, environment
             commit: request.commit.clone(),
             tree: text(),
             committed_on: text(),
-            signature: CommitSignature { scheme: text(), signer: text(), principal: text(), fingerprint: text() },
+            tag: None,
+            signature: SignatureFacts {
+                scheme: text(),
+                signer: text(),
+                principal: text(),
+                fingerprint: text(),
+                certificate: None,
+            },
+            approvals: Vec::new(),
             assurance: Assurance::EnclaveVerified,
         },
         kms: Vec::new(),

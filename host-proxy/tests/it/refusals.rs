@@ -80,7 +80,6 @@ const ASKED: [&str; 2] = ["checkout", "production"];
 #[test]
 fn what_is_not_in_this_version_is_refused_by_name() {
     let job = Job::new();
-    assert_eq!(job.code(&["checkout", "production", "--approval", "a", "b"]), named(2, "approval_not_supported"));
     assert_eq!(job.code(&["checkout", "production", "--enclave", "https://h:1"]), named(2, "https_not_supported"));
 }
 
@@ -273,7 +272,9 @@ fn empty() -> PackRequest {
         identity: String::new(),
         environment: String::new(),
         commit: String::new(),
+        tag: None,
         objects: Vec::new(),
+        approvals: Vec::new(),
         ttl_seconds: None,
         challenge: None,
         sealed_signer: Vec::new(),

@@ -2,7 +2,7 @@
 
 use packproof_receipt_verify::{
     Outcome, Report, Step,
-    report::{EvidenceFacts, Facts, Input, Key, TrustedInputs},
+    report::{EvidenceFacts, Facts, Input, Key, Signer, TrustedInputs},
 };
 
 use crate::text::plain;
@@ -78,10 +78,13 @@ impl Page {
         self.line("expires", &facts.expires_at);
         self.line("made from", &format!("commit {} of {}", facts.commit, facts.repository));
         self.line("", &format!("committed {}", facts.committed_on));
-        self.line(
-            "signed by",
-            &format!("{} ({}), {}", facts.signer.name, facts.signer.principal, facts.signer.fingerprint),
-        );
+        if let Some(tag) = &facts.tag {
+            self.line("", &format!("by its signed tag {tag}"));
+        }
+        self.line("signed by", &person(&facts.signer));
+        for approval in &facts.approvals {
+            self.line("approved by", &person(approval));
+        }
         self.line("packed", &format!("{} to {}", facts.started_on, facts.finished_on));
         self.line("challenge", facts.challenge.as_deref().unwrap_or("none"));
         self.evidence(facts.evidence.as_ref());
@@ -111,6 +114,12 @@ impl Page {
 
     fn input(&mut self, input: &Input) {
         self.line("input", &input.path);
+        if let Some(schema) = &input.schema {
+            self.line("", &format!("its values satisfy {schema}"));
+        }
+        if !input.pending_keys.is_empty() {
+            self.line("", &format!("PENDING, by its sidecar: {}", input.pending_keys.join(", ")));
+        }
         for key in &input.opened_with {
             self.line("", &format!("opened with {}", name(key)));
         }
@@ -161,6 +170,11 @@ impl Page {
             None => self.line("sections", "not given: PCR0 was not recomputed"),
         }
     }
+}
+
+fn person(signer: &Signer) -> String {
+    let certificate = signer.certificate.as_ref().map(|id| format!(", certificate {id:?}")).unwrap_or_default();
+    format!("{} ({}), {}{certificate}", signer.name, signer.principal, signer.fingerprint)
 }
 
 fn name(key: &Key) -> String {

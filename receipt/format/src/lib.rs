@@ -4,6 +4,7 @@
 //! one definition of each. `receipt/SPEC.md` describes the receipt in prose.
 #![forbid(unsafe_code)]
 
+pub mod approval;
 pub mod binding;
 pub mod bundle;
 pub mod cbor;

@@ -4,12 +4,16 @@
 //! this one parser. Parsing is strict: an unknown key is an error with a suggestion, and a policy that shares a key
 //! between environments or between purposes is refused, because one KMS grant would then open both.
 
+mod keys;
 mod raw;
 mod rules;
+mod ssh;
 
 use std::collections::BTreeMap;
 
 pub use raw::{MAX_POLICY_BYTES, PolicyError};
+
+use crate::time::UnixMillis;
 
 /// A policy that satisfies every rule of this module.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,15 +41,29 @@ pub struct Source {
     pub signers: Vec<SourceSigner>,
 }
 
-/// `[[source.signer]]`: one SSH public key.
+/// `[[source.signer]]`: one SSH public key, with the meaning of a line of OpenSSH's allowed signers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceSigner {
-    /// How `[[pack]] signers` names it.
+    /// How `[[pack]] signers` and `approvals.from` name it.
     pub name: String,
-    /// Who holds it; enters the receipt.
+    /// Who holds it; enters the receipt. Of an authority: patterns of the principals it may certify, with `*` and `?`,
+    /// separated by commas.
     pub principal: String,
     /// The public key as in `authorized_keys`: type and base64, comment optional.
     pub ssh: String,
+    /// Whether the key is a certificate authority. Then it signs nothing itself: keys that it certified do.
+    pub cert_authority: bool,
+    /// The first instant at which the key counts.
+    pub valid_after: Option<UnixMillis>,
+    /// The last instant at which the key counts.
+    pub valid_before: Option<UnixMillis>,
+}
+
+impl SourceSigner {
+    /// The patterns of an authority's principals.
+    pub fn patterns(&self) -> Vec<String> {
+        self.principal.split(',').map(str::to_owned).collect()
+    }
 }
 
 /// `[kms]`.
@@ -81,16 +99,41 @@ pub struct Pack {
     pub target: Target,
     /// Who signs the artifact.
     pub signer: ArtifactSigner,
-    /// Names of `[[source.signer]]` whose signature on the commit counts here.
+    /// Names of `[[source.signer]]` whose signature on the commit, or on a tag of it, counts here.
     pub signers: Vec<String>,
+    /// Who else must have agreed.
+    pub approvals: Option<Approvals>,
     /// Longest (and default) lifetime of an artifact.
     pub max_ttl_seconds: u64,
     /// How old the commit may be, by its signed committer date against NSM time.
     pub max_commit_age_seconds: u64,
     /// What happens when a cell of the matrix is not in the commit (absence is proved).
     pub missing_cells: MissingCells,
+    /// What happens with values that a cell's sidecar calls pending. Absent: the sidecar is not looked at, as in Clef.
+    pub pending: Option<Pending>,
+    /// Path of a schema in the repository to the SHA-256 of its content, hex. Values must satisfy the schema that the
+    /// manifest gives their namespace.
+    pub schemas: BTreeMap<String, String>,
     /// Whether cells that any key outside this policy's entry could open are refused.
     pub only_recipients: bool,
+}
+
+/// `approvals = { threshold, from }`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approvals {
+    /// How many different people, the commit's signer not counted.
+    pub threshold: usize,
+    /// Names of `[[source.signer]]` who may approve.
+    pub from: Vec<String>,
+}
+
+/// `pending`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pending {
+    /// The pack is refused.
+    Refuse,
+    /// The receipt names the keys.
+    Name,
 }
 
 /// What opens the cells of a pack.
@@ -167,6 +210,12 @@ impl Policy {
     /// The signers whose signature on a commit counts for `pack`.
     pub fn signers_of<'a>(&'a self, pack: &'a Pack) -> impl Iterator<Item = &'a SourceSigner> {
         self.source.signers.iter().filter(|signer| pack.signers.contains(&signer.name))
+    }
+
+    /// Those who may approve `pack`.
+    pub fn approvers_of<'a>(&'a self, pack: &'a Pack) -> impl Iterator<Item = &'a SourceSigner> {
+        let from = pack.approvals.as_ref().map(|approvals| approvals.from.as_slice()).unwrap_or_default();
+        self.source.signers.iter().filter(move |signer| from.contains(&signer.name))
     }
 }
 

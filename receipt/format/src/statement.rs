@@ -98,6 +98,9 @@ pub struct BuildDefinition {
 pub struct ExternalParameters {
     /// Commit id, hex.
     pub commit: String,
+    /// Id of the annotated tag whose signature is to count in place of the commit's, hex.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tag: Option<String>,
     /// Identity asked for.
     pub identity: String,
     /// Environment asked for.
@@ -135,7 +138,7 @@ pub struct InternalParameters {
 pub struct Dependency {
     /// Path in the repository; the commit id for the commit.
     pub name: String,
-    /// `gitCommit`, `gitTree` or `gitBlob` (the object id) and `sha256` of the object's content. Empty when absent.
+    /// `gitCommit`, `gitTag`, `gitTree` or `gitBlob` (the object id) and `sha256` of the object's content. Empty when absent.
     pub digest: BTreeMap<String, String>,
     /// What it is and what was found out about it.
     pub annotations: DependencyFacts,
@@ -147,14 +150,20 @@ pub struct Dependency {
 pub enum Role {
     /// The commit object.
     Commit,
+    /// The annotated tag whose signature counted.
+    Tag,
     /// A tree on the way to a file.
     Tree,
     /// The file `.packproof/repository`.
     RepositoryMarker,
     /// Clef's manifest.
     Manifest,
+    /// A schema that the policy pins.
+    Schema,
     /// A SOPS file.
     Cell,
+    /// The file beside a cell that names its pending values.
+    Sidecar,
     /// A cell of the matrix that the commit does not hold.
     AbsentCell,
 }
@@ -173,6 +182,12 @@ pub struct DependencyFacts {
     /// Namespace of a cell.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub namespace: Option<String>,
+    /// Path of the schema that a cell's values satisfy.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub schema: Option<String>,
+    /// Keys of a cell whose values its sidecar calls pending.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub pending_keys: Vec<String>,
     /// Every key entry of a cell, used or not: who could open it.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub key_entries: Vec<KeyEntry>,
@@ -233,23 +248,70 @@ pub struct SourceFacts {
     pub tree: String,
     /// Signed committer date, RFC 3339.
     pub committed_on: String,
+    /// The tag whose signature counted, if it was a tag's.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tag: Option<TagFacts>,
     /// The signature that counted.
-    pub signature: CommitSignature,
+    pub signature: SignatureFacts,
+    /// Who else agreed, by different people and keys, in the order of the request.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub approvals: Vec<ApprovalFacts>,
     /// Who vouches.
     pub assurance: Assurance,
 }
 
-/// The commit signature that counted.
+/// An annotated tag of the commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CommitSignature {
-    /// `ssh-ed25519`.
+#[serde(rename_all = "camelCase")]
+pub struct TagFacts {
+    /// Its id, hex.
+    pub id: String,
+    /// The name in it, without `refs/tags/`.
+    pub name: String,
+    /// Signed tagger date, RFC 3339.
+    pub tagged_on: String,
+}
+
+/// An SSH signature by somebody whom the policy names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SignatureFacts {
+    /// The algorithm, as SSH names it: `ssh-ed25519`, `rsa-sha2-512`.
     pub scheme: String,
-    /// The policy's name of the signer.
+    /// The policy's name of the key, or of the authority that certified it.
     pub signer: String,
-    /// The policy's principal.
+    /// The policy's principal; under an authority the first principal of the certificate that the policy allows.
     pub principal: String,
-    /// `SHA256:…` as `ssh-keygen -l` prints it.
+    /// Of the key that signed: `SHA256:…` as `ssh-keygen -l` prints it.
     pub fingerprint: String,
+    /// How an authority of the policy certified the key, if one did.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub certificate: Option<CertificateFacts>,
+}
+
+/// An OpenSSH certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateFacts {
+    /// Fingerprint of the authority's key.
+    pub authority: String,
+    /// The authority's name for the certificate.
+    pub key_id: String,
+    /// The authority's number for the certificate.
+    pub serial: u64,
+    /// Its principals that the policy allows.
+    pub principals: Vec<String>,
+}
+
+/// One approval that counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovalFacts {
+    /// Who signed it.
+    #[serde(flatten)]
+    pub signature: SignatureFacts,
+    /// Until when it can be used, RFC 3339.
+    pub not_after: String,
 }
 
 /// One KMS operation.

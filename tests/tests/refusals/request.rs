@@ -66,7 +66,7 @@ fn requests_that_make_no_sense() {
         ("a lifetime of nothing", ["--ttl", "0"], "usage", 2),
         ("a lifetime above the policy's", ["--ttl", "86401"], "ttl_refused", 1),
         ("a challenge of 31 bytes", ["--challenge", &"00".repeat(31)], "usage", 2),
-        ("an approval", ["--approval", "file"], "approval_not_supported", 2),
+        ("an approval that is not there", ["--approval", "nowhere"], "cannot_read", 2),
     ] {
         let mut pack = world.pack("dev");
         pack.more = more.map(str::to_owned).to_vec();

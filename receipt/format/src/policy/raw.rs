@@ -6,8 +6,10 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::Deserialize;
 
 use super::{
-    ArtifactSigner, CellKeys, KmsEndpoint, MasterKey, MissingCells, Pack, Policy, Source, SourceSigner, Target,
+    Approvals, ArtifactSigner, CellKeys, KmsEndpoint, MasterKey, MissingCells, Pack, Pending, Policy, Source,
+    SourceSigner, Target,
 };
+use crate::time::UnixMillis;
 
 /// A policy is a page or two; a larger file is not one.
 pub const MAX_POLICY_BYTES: usize = 256 * 1024;
@@ -131,6 +133,17 @@ struct RawSourceSigner {
     name: String,
     principal: String,
     ssh: String,
+    #[serde(default)]
+    cert_authority: bool,
+    valid_after: Option<String>,
+    valid_before: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawApprovals {
+    threshold: usize,
+    from: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -159,12 +172,13 @@ struct RawPack {
     recipient: Option<String>,
     signer: RawArtifactSigner,
     signers: Vec<String>,
-    approvals: Option<toml::Value>,
+    approvals: Option<RawApprovals>,
     max_ttl_seconds: u64,
     max_commit_age_seconds: u64,
     missing_cells: Option<String>,
-    pending: Option<toml::Value>,
-    schemas: Option<toml::Value>,
+    pending: Option<String>,
+    #[serde(default)]
+    schemas: BTreeMap<String, String>,
     only_recipients: Option<bool>,
 }
 
@@ -220,20 +234,39 @@ pub(super) fn read(bytes: &[u8]) -> Result<Policy, PolicyError> {
         return Err(PolicyError::Value { at: "[limits] max_request_bytes".into(), reason });
     }
     Ok(Policy {
-        source: source(raw.source),
+        source: source(raw.source)?,
         kms: kms(raw.kms)?,
         packs: raw.pack.into_iter().map(pack).collect::<Result<_, _>>()?,
         max_request_bytes: limit,
     })
 }
 
-fn source(raw: RawSource) -> Source {
-    let signers = raw
-        .signer
-        .into_iter()
-        .map(|signer| SourceSigner { name: signer.name, principal: signer.principal, ssh: signer.ssh })
-        .collect();
-    Source { repository: raw.repository, object_format: raw.object_format, manifest: raw.manifest, signers }
+fn source(raw: RawSource) -> Result<Source, PolicyError> {
+    let signers = raw.signer.into_iter().map(source_signer).collect::<Result<_, _>>()?;
+    Ok(Source { repository: raw.repository, object_format: raw.object_format, manifest: raw.manifest, signers })
+}
+
+fn source_signer(raw: RawSourceSigner) -> Result<SourceSigner, PolicyError> {
+    let instant = |key: &str, text: Option<String>| {
+        let wrong = || PolicyError::Value {
+            at: format!("[[source.signer]] {}: {key}", raw.name),
+            reason: "must be an instant as \"2026-01-31T00:00:00Z\"".into(),
+        };
+        text.map(|text| instant(&text).ok_or_else(wrong)).transpose()
+    };
+    Ok(SourceSigner {
+        valid_after: instant("valid_after", raw.valid_after)?,
+        valid_before: instant("valid_before", raw.valid_before)?,
+        cert_authority: raw.cert_authority,
+        name: raw.name,
+        principal: raw.principal,
+        ssh: raw.ssh,
+    })
+}
+
+/// RFC 3339 in whole seconds and UTC: one spelling.
+fn instant(text: &str) -> Option<UnixMillis> {
+    UnixMillis::parse_rfc3339_ms(&format!("{}.000Z", text.strip_suffix('Z')?))
 }
 
 fn kms(raw: RawKms) -> Result<KmsEndpoint, PolicyError> {
@@ -274,13 +307,6 @@ fn https_authority(url: &str) -> Option<(String, u16)> {
 fn pack(raw: RawPack) -> Result<Pack, PolicyError> {
     let at = format!("[[pack]] {}/{}", raw.identity, raw.environment);
     let wrong = |reason: &str| PolicyError::Value { at: at.clone(), reason: reason.into() };
-    for (key, present) in
-        [("approvals", raw.approvals.is_some()), ("pending", raw.pending.is_some()), ("schemas", raw.schemas.is_some())]
-    {
-        if present {
-            return Err(PolicyError::NotSupported { at: format!("{at}: {key}") });
-        }
-    }
     let cell_keys = match (raw.decrypt, raw.unseal) {
         (Some(keys), None) if !keys.is_empty() => CellKeys::Kms(keys.into_iter().map(master_key).collect()),
         (None, Some(unseal)) => CellKeys::Sealed { kms: unseal.kms, recipient: unseal.recipient },
@@ -296,6 +322,13 @@ fn pack(raw: RawPack) -> Result<Pack, PolicyError> {
         Some("skip") => MissingCells::Skip,
         Some(_) => return Err(wrong("missing_cells is \"refuse\" or \"skip\"")),
     };
+    let pending = match raw.pending.as_deref() {
+        None => None,
+        Some("refuse") => Some(Pending::Refuse),
+        Some("name") => Some(Pending::Name),
+        Some(_) => return Err(wrong("pending is \"refuse\" or \"name\"")),
+    };
+    let approvals = raw.approvals.map(|raw| Approvals { threshold: raw.threshold, from: raw.from });
     Ok(Pack {
         identity: raw.identity,
         environment: raw.environment,
@@ -304,9 +337,12 @@ fn pack(raw: RawPack) -> Result<Pack, PolicyError> {
         target,
         signer: ArtifactSigner { kms: raw.signer.kms, public_key: raw.signer.public_key },
         signers: raw.signers,
+        approvals,
         max_ttl_seconds: raw.max_ttl_seconds,
         max_commit_age_seconds: raw.max_commit_age_seconds,
         missing_cells,
+        pending,
+        schemas: raw.schemas,
         only_recipients: raw.only_recipients.unwrap_or(false),
     })
 }

@@ -64,7 +64,6 @@ fn a_good_policy_is_read_in_full() {
 #[test]
 fn single_values_are_checked() {
     assert_eq!(code("schema = 1", "schema = 2"), "policy_schema");
-    assert_eq!(code(r#"object_format = "sha1""#, r#"object_format = "sha256""#), "policy_not_supported");
     assert_eq!(code(r#"object_format = "sha1""#, r#"object_format = "md5""#), "policy_value");
     assert_eq!(code(r#"manifest = "clef.yaml""#, r#"manifest = "../clef.yaml""#), "policy_value");
     assert_eq!(code("ssh-ed25519 AAAA", "ssh-rsa AAAA"), "policy_value");
@@ -96,11 +95,97 @@ fn single_values_are_checked() {
     );
     assert_eq!(code(r#"missing_cells = "skip""#, r#"missing_cells = "ignore""#), "policy_value");
     assert_eq!(code(r#"["stripe", "rds-orders"]"#, "[]"), "policy_value");
+    assert_eq!(code("only_recipients = true", r#"pending = "maybe""#), "policy_value");
+    let text = GOOD.replace("[[source.signer]]", "[[source.signer]]\nvalid_after = \"2026-01-01\"");
+    assert_eq!(Policy::parse(text.as_bytes()).unwrap_err().code(), "policy_value");
+}
+
+#[test]
+fn sha256_repositories_are_known() {
+    let text = GOOD.replace(r#""sha1""#, r#""sha256""#);
+    assert_eq!(Policy::parse(text.as_bytes()).unwrap().source.object_format, "sha256");
+}
+
+/// [`GOOD`] with two more people, who can approve under `rule`.
+fn with_people(rule: &str) -> String {
+    let person = |name: &str, principal: &str, byte: char| {
+        let key: String = ["AAAAC3NzaC1lZDI1NTE5AAAAI", &byte.to_string(), &"A".repeat(42)].concat();
+        format!("[[source.signer]]\nname = \"{name}\"\nprincipal = \"{principal}\"\nssh = \"ssh-ed25519 {key}\"\n")
+    };
+    let people = [person("alice", "alice@acme.example", 'B'), person("bob", "bob@acme.example", 'C')].concat();
+    let two = [person("bob-2", "bob@acme.example", 'D')].concat();
+    GOOD.replace("[kms]", &format!("{people}{two}[kms]")).replace("only_recipients = true", rule)
+}
+
+#[test]
+fn approvals_can_be_reached() {
+    let parse = |rule: &str| Policy::parse(with_people(rule).as_bytes());
+    let policy = parse(r#"approvals = { threshold = 2, from = ["alice", "bob", "bob-2"] }"#).unwrap();
+    let dev = policy.pack("checkout", "dev").unwrap();
     assert_eq!(
-        code(r#"only_recipients = true"#, r#"approvals = { threshold = 2, from = ["a"] }"#),
-        "policy_not_supported"
+        policy.approvers_of(dev).map(|signer| signer.name.as_str()).collect::<Vec<_>>(),
+        ["alice", "bob", "bob-2"]
     );
-    assert_eq!(code(r#"only_recipients = true"#, r#"pending = "name""#), "policy_not_supported");
+    assert_eq!(policy.approvers_of(policy.pack("checkout", "production").unwrap()).count(), 0);
+    let code = |rule: &str| parse(rule).unwrap_err().code();
+    // two keys of one person are one person
+    assert_eq!(code(r#"approvals = { threshold = 2, from = ["bob", "bob-2"] }"#), "policy_value");
+    assert_eq!(code(r#"approvals = { threshold = 0, from = ["bob"] }"#), "policy_value");
+    assert_eq!(code("approvals = { threshold = 1, from = [] }"), "policy_value");
+    assert_eq!(code(r#"approvals = { threshold = 33, from = ["bob"] }"#), "policy_value");
+    assert_eq!(code(r#"approvals = { threshold = 1, from = ["bob", "bob"] }"#), "policy_duplicate");
+    assert_eq!(code(r#"approvals = { threshold = 1, from = ["eve"] }"#), "policy_unknown_signer");
+    assert_eq!(code(r#"approvals = { threshold = 1, from = ["bob"], any = true }"#), "policy_syntax");
+    // an authority certifies any number of people
+    let authority = with_people(r#"approvals = { threshold = 9, from = ["bob"] }"#).replacen(
+        "name = \"bob\"",
+        "name = \"bob\"\ncert_authority = true",
+        1,
+    );
+    assert!(Policy::parse(authority.as_bytes()).is_ok());
+}
+
+#[test]
+fn a_signer_has_a_validity_and_an_authority_has_patterns() {
+    let with = |lines: &str| GOOD.replace("name = \"release\"", &format!("name = \"release\"\n{lines}"));
+    let text =
+        with("valid_after = \"2026-01-01T00:00:00Z\"\nvalid_before = \"2026-12-31T23:59:59Z\"\ncert_authority = true")
+            .replace("release@acme.example", "*@acme.example,ci@acme.example");
+    let policy = Policy::parse(text.as_bytes()).unwrap();
+    let signer = &policy.source.signers[0];
+    assert_eq!(signer.valid_after.map(UnixMillis::to_rfc3339).as_deref(), Some("2026-01-01T00:00:00.000Z"));
+    assert_eq!(signer.valid_before.map(UnixMillis::to_rfc3339).as_deref(), Some("2026-12-31T23:59:59.000Z"));
+    assert_eq!((signer.cert_authority, signer.patterns().len()), (true, 2));
+    for bad in [
+        with("valid_after = \"2026-01-01T00:00:00.000Z\""),
+        with("valid_after = \"2026-01-01T00:00:00+01:00\""),
+        with("valid_after = 2026-01-01T00:00:00Z"),
+        with("valid_after = \"2026-01-01T00:00:00Z\"\nvalid_before = \"2026-01-01T00:00:00Z\""),
+        with("cert_authority = true").replace("release@acme.example", "*@acme.example,"),
+    ] {
+        assert!(Policy::parse(bad.as_bytes()).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn schemas_are_paths_with_digests() {
+    let digest = "ab".repeat(32);
+    let parse = |schemas: &str| Policy::parse(GOOD.replace("only_recipients = true", schemas).as_bytes());
+    let policy = parse(&format!("schemas = {{ \"schemas/stripe.yaml\" = \"{digest}\" }}")).unwrap();
+    assert_eq!(policy.pack("checkout", "dev").unwrap().schemas["schemas/stripe.yaml"], digest);
+    for bad in [
+        format!("schemas = {{ \"../stripe.yaml\" = \"{digest}\" }}"),
+        format!("schemas = {{ \"/stripe.yaml\" = \"{digest}\" }}"),
+        format!("schemas = {{ \"stripe.yaml\" = \"{}\" }}", digest.to_uppercase()),
+        format!("schemas = {{ \"stripe.yaml\" = \"{}\" }}", &digest[2..]),
+    ] {
+        assert_eq!(parse(&bad).unwrap_err().code(), "policy_value", "{bad}");
+    }
+}
+
+#[test]
+fn what_is_not_enforced_is_refused() {
+    assert_eq!(code("schema = 1", "schema = 1\nrecord_key_policies = true"), "policy_not_supported");
 }
 
 /// X25519 ignores the top bit and reduces: these would be known keys under other names.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use packproof_receipt::statement::{Dependency, KeyEntry, PackPredicate, Role, Statement};
+use packproof_receipt::statement::{Dependency, KeyEntry, PackPredicate, Role, SignatureFacts, Statement};
 use serde::Serialize;
 
 use crate::evidence::{Note, VerifiedDocument};
@@ -21,8 +21,12 @@ pub struct Facts {
     pub commit: String,
     /// Its signed committer date.
     pub committed_on: String,
-    /// Who signed the commit.
+    /// Name of the tag whose signature counted, if it was a tag's.
+    pub tag: Option<String>,
+    /// Who signed the commit, or the tag.
     pub signer: Signer,
+    /// Who else agreed.
+    pub approvals: Vec<Signer>,
     /// When the pack began.
     pub started_on: String,
     /// When it ended.
@@ -55,15 +59,17 @@ pub struct Facts {
     pub evidence: Option<EvidenceFacts>,
 }
 
-/// Who signed the commit.
+/// Who signed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Signer {
-    /// The policy's name for the key.
+    /// The policy's name for the key, or for the authority that certified it.
     pub name: String,
     /// Who holds it.
     pub principal: String,
     /// `SHA256:…`.
     pub fingerprint: String,
+    /// The authority's name for the certificate, if there is one.
+    pub certificate: Option<String>,
 }
 
 /// One cell.
@@ -76,6 +82,10 @@ pub struct Input {
     pub namespace: Option<String>,
     /// SHA-256 of the file.
     pub sha256: Option<String>,
+    /// The schema that its values satisfy.
+    pub schema: Option<String>,
+    /// Keys whose values are placeholders still.
+    pub pending_keys: Vec<String>,
     /// What this pack opened it with.
     pub opened_with: Vec<Key>,
     /// Who else could open it.
@@ -147,11 +157,9 @@ impl Facts {
             repository: source.repository.clone(),
             commit: source.commit.clone(),
             committed_on: source.committed_on.clone(),
-            signer: Signer {
-                name: source.signature.signer.clone(),
-                principal: source.signature.principal.clone(),
-                fingerprint: source.signature.fingerprint.clone(),
-            },
+            tag: source.tag.as_ref().map(|tag| tag.name.clone()),
+            signer: signer(&source.signature),
+            approvals: source.approvals.iter().map(|approval| signer(&approval.signature)).collect(),
             started_on: metadata.started_on.clone(),
             finished_on: metadata.finished_on.clone(),
             challenge: predicate.build_definition.external_parameters.challenge.clone(),
@@ -180,6 +188,15 @@ impl Facts {
     }
 }
 
+fn signer(signature: &SignatureFacts) -> Signer {
+    Signer {
+        name: signature.signer.clone(),
+        principal: signature.principal.clone(),
+        fingerprint: signature.fingerprint.clone(),
+        certificate: signature.certificate.as_ref().map(|certificate| certificate.key_id.clone()),
+    }
+}
+
 fn input(cell: &Dependency) -> Input {
     let keys = |used: bool| {
         let key = |entry: &KeyEntry| Key { kind: entry.kind.clone(), id: entry.id.clone() };
@@ -189,6 +206,8 @@ fn input(cell: &Dependency) -> Input {
         path: cell.name.clone(),
         namespace: cell.annotations.namespace.clone(),
         sha256: cell.digest.get("sha256").cloned(),
+        schema: cell.annotations.schema.clone(),
+        pending_keys: cell.annotations.pending_keys.clone(),
         opened_with: keys(true),
         others: keys(false),
     }

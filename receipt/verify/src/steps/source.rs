@@ -1,14 +1,14 @@
 //! Step 6: from which inputs, and whose signature stands under them.
 
 mod objects;
+mod people;
+mod values;
 
-use base64::{Engine, prelude::BASE64_STANDARD, prelude::BASE64_STANDARD_NO_PAD};
 use packproof_receipt::{
-    policy::{CellKeys, MissingCells, Pack, SourceSigner},
+    policy::{CellKeys, MissingCells, Pack},
     statement::{Assurance, Dependency, KeyEntry, PackPredicate, Role},
     time::UnixMillis,
 };
-use sha2::{Digest, Sha256};
 
 use super::{Entry, Measured, Times};
 use crate::{
@@ -16,8 +16,8 @@ use crate::{
     expectations::{Expectations, Requirement},
 };
 
-/// How far a committer's clock may run ahead of the security module's.
-const COMMIT_CLOCK_SKEW_MS: u64 = 300_000;
+/// How far the clock of a committer or tagger may run ahead of the security module's.
+const CLOCK_SKEW_MS: u64 = 300_000;
 
 pub(crate) fn check(
     checks: &mut Checks<'_>,
@@ -45,9 +45,14 @@ pub(crate) fn check(
             checks.judge("source_expected_commit", "the commit is the one expected", expected);
         }
     }
-    let signer = judged.map(|(predicate, entry)| check_signer(predicate, entry));
+    let given = judged.zip(times);
+    let signer = given.map(|((predicate, entry), times)| people::check_signer(predicate, entry, times.started));
     checks.judge("source_signer", "the commit's signer is one of the policy's, by name, principal and key", signer);
-    let age = judged.zip(times).map(|((predicate, entry), times)| check_age(predicate, entry.pack, times.started));
+    let tag = given.map(|((predicate, _), times)| people::check_tag(predicate, times.started));
+    checks.judge("source_tag", "where a tag's signature counts, it is the tag asked for, and of this commit", tag);
+    let approvals = given.map(|((predicate, entry), times)| people::check_approvals(predicate, entry, times.started));
+    checks.judge("source_approvals", "as many other people approved as the policy asks for", approvals);
+    let age = given.map(|((predicate, entry), times)| check_age(predicate, entry.pack, times.started));
     checks.judge("source_commit_age", "the commit was young enough for the policy", age);
 
     let objects = judged.map(|(predicate, _)| objects::check_digests(predicate));
@@ -67,6 +72,10 @@ pub(crate) fn check(
     );
     let absent = judged.map(|(predicate, entry)| check_absent(predicate, entry.pack));
     checks.judge("source_absent_cells", "no cell is missing, or the policy allows it", absent);
+    let schemas = judged.map(|(predicate, entry)| values::check_schemas(predicate, entry.pack));
+    checks.judge("source_schemas", "the schemas are those that the policy pins", schemas);
+    let pending = judged.map(|(predicate, entry)| values::check_pending(predicate, entry.pack));
+    checks.judge("source_pending", "no value is pending, or the policy allows it", pending);
     let keys = judged.map(|(predicate, entry)| check_keys(predicate, entry.pack));
     checks.judge("source_cell_keys", "every cell was opened with one key, and the policy names it", keys);
 }
@@ -93,40 +102,12 @@ fn check_commit(predicate: &PackPredicate) -> Result<(), Refusal> {
     })
 }
 
-fn check_signer(predicate: &PackPredicate, entry: Entry<'_>) -> Result<(), Refusal> {
-    let stated = &predicate.source.signature;
-    let signer = entry.policy.signers_of(entry.pack).find(|signer| signer.name == stated.signer).ok_or_else(|| {
-        Refusal::new(
-            "signer_not_in_policy",
-            format!("signer {} does not count here by the policy", quote(&stated.signer)),
-        )
-    })?;
-    ensure(stated.scheme == "ssh-ed25519", "signer_scheme", || {
-        format!("the signature is of kind {}, expected ssh-ed25519", quote(&stated.scheme))
-    })?;
-    ensure(stated.principal == signer.principal, "signer_principal", || {
-        format!("the policy knows {} as {}, not as {}", signer.name, quote(&signer.principal), quote(&stated.principal))
-    })?;
-    let expected = fingerprint(signer)?;
-    ensure(stated.fingerprint == expected, "signer_fingerprint", || {
-        format!("the policy's key of {} has fingerprint {expected}, not {}", signer.name, quote(&stated.fingerprint))
-    })
-}
-
-/// The fingerprint of the policy's key, as `ssh-keygen -l` prints it.
-fn fingerprint(signer: &SourceSigner) -> Result<String, Refusal> {
-    let blob = signer.ssh.split_ascii_whitespace().nth(1).and_then(|word| BASE64_STANDARD.decode(word).ok());
-    let blob =
-        blob.ok_or_else(|| Refusal::new("policy_value", format!("the SSH key of {} cannot be read", signer.name)))?;
-    Ok(format!("SHA256:{}", BASE64_STANDARD_NO_PAD.encode(Sha256::digest(blob))))
-}
-
 /// The enclave judges the age when the pack starts, so the same instant counts here.
 fn check_age(predicate: &PackPredicate, pack: &Pack, started: UnixMillis) -> Result<(), Refusal> {
     let committed = &predicate.source.committed_on;
     let committed = UnixMillis::parse_rfc3339_ms(committed)
         .ok_or_else(|| Refusal::new("commit_date_format", format!("{} is not a time", quote(committed))))?;
-    ensure(committed <= started.saturating_add_millis(COMMIT_CLOCK_SKEW_MS), "commit_in_future", || {
+    ensure(committed <= started.saturating_add_millis(CLOCK_SKEW_MS), "commit_in_future", || {
         format!("the commit is of {committed}, after the pack's start at {started}")
     })?;
     let age = started.as_secs().saturating_sub(committed.as_secs());

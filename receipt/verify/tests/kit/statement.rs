@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use packproof_receipt::statement::{
-    Assurance, BUILD_TYPE, BUILDER_ID, BuildDefinition, Builder, CommitSignature, Dependency, DependencyFacts,
-    ExternalParameters, InternalParameters, KeyEntry, KmsCall, Metadata, Output, PackPredicate, Role, RunDetails,
-    SIMULATED_PREDICATE, STATEMENT_TYPE, SourceFacts, Statement, Subject,
+    Assurance, BUILD_TYPE, BUILDER_ID, BuildDefinition, Builder, Dependency, DependencyFacts, ExternalParameters,
+    InternalParameters, KeyEntry, KmsCall, Metadata, Output, PackPredicate, Role, RunDetails, SIMULATED_PREDICATE,
+    STATEMENT_TYPE, SignatureFacts, SourceFacts, Statement, Subject,
 };
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256, Sha512};
@@ -56,6 +56,7 @@ pub fn pack(
                 build_type: BUILD_TYPE.into(),
                 external_parameters: ExternalParameters {
                     commit: COMMIT.into(),
+                    tag: None,
                     identity: "checkout".into(),
                     environment: entry.environment().into(),
                     ttl_seconds: None,
@@ -93,12 +94,15 @@ pub fn pack(
                 commit: COMMIT.into(),
                 tree: TREE.into(),
                 committed_on: time(-60_000),
-                signature: CommitSignature {
+                tag: None,
+                signature: SignatureFacts {
                     scheme: "ssh-ed25519".into(),
                     signer: "release".into(),
                     principal: "release@acme.example".into(),
                     fingerprint: FINGERPRINT.into(),
+                    certificate: None,
                 },
+                approvals: Vec::new(),
                 assurance: Assurance::EnclaveVerified,
             },
             kms: calls(entry, namespaces),
@@ -134,6 +138,8 @@ fn dependencies(entry: Entry, namespaces: &[&str]) -> Vec<Dependency> {
             assurance: Assurance::EnclaveVerified,
             mode: mode.map(str::to_owned),
             namespace: None,
+            schema: None,
+            pending_keys: Vec::new(),
             key_entries: Vec::new(),
         },
     };

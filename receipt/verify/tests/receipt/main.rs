@@ -8,9 +8,11 @@ mod image;
 mod keys;
 #[path = "../kit/mod.rs"]
 mod kit;
+mod people;
 mod policy;
 mod source;
 mod time;
+mod values;
 
 use std::collections::BTreeMap;
 

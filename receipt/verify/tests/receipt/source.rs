@@ -30,7 +30,7 @@ fn refuses_another_commit() {
 
 #[test]
 fn refuses_a_signer_who_does_not_count() {
-    let signature = |code, change: fn(&mut packproof_receipt::statement::CommitSignature)| {
+    let signature = |code, change: fn(&mut packproof_receipt::statement::SignatureFacts)| {
         predicate(Dev, "source_signer", code, |predicate| change(&mut predicate.source.signature));
     };
     signature("signer_not_in_policy", |signature| signature.signer = "nobody".into());

@@ -34,7 +34,7 @@ pub(super) fn check_digests(predicate: &PackPredicate) -> Result<(), Refusal> {
         ensure(well_formed, "object_digest", || {
             format!("{} does not have the digests of its kind", quote(&object.name))
         })?;
-        let is_file = matches!(object.annotations.role, Role::Cell | Role::Manifest | Role::RepositoryMarker);
+        let is_file = id_name(object.annotations.role) == Some("gitBlob");
         let mode = object.annotations.mode.as_deref();
         let right = if is_file { matches!(mode, Some("100644" | "100755")) } else { mode.is_none() };
         ensure(right, "object_mode", || format!("{} is not a regular file", quote(&object.name)))?;
@@ -46,8 +46,9 @@ pub(super) fn check_digests(predicate: &PackPredicate) -> Result<(), Refusal> {
 const fn id_name(role: Role) -> Option<&'static str> {
     match role {
         Role::Commit => Some("gitCommit"),
+        Role::Tag => Some("gitTag"),
         Role::Tree => Some("gitTree"),
-        Role::RepositoryMarker | Role::Manifest | Role::Cell => Some("gitBlob"),
+        Role::RepositoryMarker | Role::Manifest | Role::Schema | Role::Cell | Role::Sidecar => Some("gitBlob"),
         Role::AbsentCell => None,
     }
 }
@@ -88,10 +89,18 @@ pub(super) fn check_manifest(predicate: &PackPredicate, policy: &Policy) -> Resu
     })
 }
 
-fn the_one<'a>(predicate: &'a PackPredicate, role: Role, code: &'static str) -> Result<&'a Dependency, Refusal> {
+pub(super) fn the_one<'a>(
+    predicate: &'a PackPredicate,
+    role: Role,
+    code: &'static str,
+) -> Result<&'a Dependency, Refusal> {
     let mut found = of_role(predicate, role);
     match (found.next(), found.next()) {
         (Some(one), None) => Ok(one),
         _ => Err(Refusal::new(code, format!("there is not exactly one {role:?} among the objects"))),
     }
+}
+
+pub(super) fn none_of(predicate: &PackPredicate, role: Role, code: &'static str) -> Result<(), Refusal> {
+    ensure(of_role(predicate, role).next().is_none(), code, || format!("there is a {role:?} among the objects"))
 }

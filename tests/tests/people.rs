@@ -1,0 +1,150 @@
+//! Tags, certificates and approvals, from real git and ssh-keygen through the enclave into the receipt.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use packproof_tests::{
+    demo::IDENTITY,
+    process::Outcome,
+    repo::{Commit, git, ssh_key},
+    world::{Pack, Packed, World},
+};
+use serde_json::Value;
+
+/// A world whose policy knows two approvers and a certificate authority, and asks for two approvals in dev.
+fn world() -> World {
+    let mut world = World::start();
+    for name in ["alice", "bob", "carol", "authority"] {
+        ssh_key(&world.path(name));
+    }
+    let key = |name: &str| fs::read_to_string(world.path(&format!("{name}.pub"))).unwrap().trim().to_owned();
+    let person = |name: &str| {
+        format!("[[source.signer]]\nname = \"{name}\"\nprincipal = \"{name}@acme.example\"\nssh = \"{}\"\n", key(name))
+    };
+    let authority = format!(
+        "[[source.signer]]\nname = \"staff\"\nprincipal = \"*@staff.acme.example\"\nssh = \"{}\"\ncert_authority = true\n",
+        key("authority")
+    );
+    let people = format!("{}{}{authority}[kms]", person("alice"), person("bob"));
+    let policy = world.changed_policy("people.toml", "[kms]", &people);
+    let text = fs::read_to_string(&policy).unwrap();
+    let (head, dev) = text.split_once("environment = \"dev\"").unwrap();
+    let rule = "approvals = { threshold = 2, from = [\"alice\", \"bob\", \"staff\"] }";
+    let signers = "signers = [\"release\", \"staff\"]";
+    let dev = dev.replacen("signers = [\"release\"]", &format!("{signers}\n{rule}"), 1);
+    fs::write(&policy, format!("{head}environment = \"dev\"{dev}")).unwrap();
+    fs::rename(&policy, world.policy()).unwrap();
+    let policy = world.policy();
+    world.up(&policy, &["--pin"]);
+    world
+}
+
+/// `packproof approve`, with more flags.
+fn approve(world: &World, key: &Path, more: &[&str]) -> PathBuf {
+    let file = world.path(&format!("{}.approval", key.file_name().unwrap().to_str().unwrap()));
+    let mut command = world.command("packproof");
+    command.args(["approve", IDENTITY, "dev", "--json", "--dir"]).arg(&world.repo.dir);
+    command.arg("--policy").arg(world.policy()).arg("--key").arg(key).arg("-o").arg(&file).args(more);
+    let said = world.run(&mut command).ok().json();
+    assert_eq!((said["threshold"].as_u64(), said["identity"].as_str()), (Some(2), Some(IDENTITY)));
+    file
+}
+
+fn with_approvals(world: &World, files: &[&Path]) -> Pack {
+    let mut pack = world.pack("dev");
+    for file in files {
+        pack.more.extend(["--approval".to_owned(), file.to_str().unwrap().to_owned()]);
+    }
+    pack
+}
+
+fn facts(world: &World, packed: &Packed) -> Value {
+    let outcome = world.run_verify(&world.verify(packed), true);
+    outcome.ok().json()["facts"].clone()
+}
+
+/// A key with a certificate by the world's authority.
+fn certified(world: &World, name: &str, principals: &str) -> PathBuf {
+    let key = world.path(name);
+    ssh_key(&key);
+    let mut command = world.plain_command(Path::new("ssh-keygen"));
+    command.arg("-q").arg("-s").arg(world.path("authority")).args(["-I", &format!("{name}-laptop"), "-n", principals]);
+    command.args(["-V", "-1h:+1h"]).arg(key.with_extension("pub"));
+    let _ = world.run(&mut command).ok();
+    world.path(&format!("{name}-cert.pub"))
+}
+
+#[test]
+fn two_others_approve_and_the_receipt_names_them() {
+    let world = world();
+    let refused = |pack: &Pack, code: &str| {
+        let (outcome, _) = world.run_pack(pack, true);
+        assert_eq!((outcome.code, outcome.json()["code"].as_str()), (1, Some(code)), "{}", outcome.stdout);
+    };
+    refused(&world.pack("dev"), "approvals_missing");
+    let alice = approve(&world, &world.path("alice"), &[]);
+    refused(&with_approvals(&world, &[&alice]), "approvals_missing");
+    let bob = approve(&world, &world.path("bob"), &[]);
+    let packed = world.packed(&with_approvals(&world, &[&alice, &bob]));
+    let facts = facts(&world, &packed);
+    let who = |n: usize| facts["approvals"][n]["principal"].as_str().unwrap().to_owned();
+    assert_eq!([who(0), who(1)], ["alice@acme.example", "bob@acme.example"]);
+    let human = world.run_verify(&world.verify(&packed), false).ok().stdout.clone();
+    assert!(human.contains("approved by    alice (alice@acme.example), SHA256:"), "{human}");
+
+    // the same by hand, with a certificate that ssh-keygen finds beside the key
+    certified(&world, "dave", "dave@staff.acme.example");
+    let mut command = world.command("packproof");
+    command.args(["approve", IDENTITY, "dev", "--print", "--dir"]).arg(&world.repo.dir);
+    let text = world.run(command.arg("--policy").arg(world.policy())).ok().stdout.clone();
+    fs::write(world.path("text"), &text).unwrap();
+    let mut sign = world.plain_command(Path::new("ssh-keygen"));
+    sign.args(["-q", "-Y", "sign", "-n", "packproof-approval-v1", "-f"]).arg(world.path("dave-cert.pub"));
+    let _ = world.run(sign.arg(world.path("text"))).ok();
+    let by_hand = world.path("by-hand.approval");
+    fs::write(&by_hand, text + &fs::read_to_string(world.path("text.sig")).unwrap()).unwrap();
+    let packed = world.packed(&with_approvals(&world, &[&by_hand, &bob]));
+    let facts = self::facts(&world, &packed);
+    assert_eq!(facts["approvals"][0]["principal"], "dave@staff.acme.example");
+    assert_eq!(facts["approvals"][0]["certificate"], "dave-laptop");
+}
+
+#[test]
+fn a_signed_tag_counts_in_place_of_the_commits_signature() {
+    let world = world();
+    world.repo.commit(Commit { key: None, date: None });
+    let mut tag = git(&world.path("home"), &world.repo.dir);
+    tag.args(["-c", "gpg.format=ssh", "-c"]).arg(format!("user.signingkey={}", world.path("release").display()));
+    let _ = Outcome::of(tag.args(["tag", "--sign", "--message", "signed", "v1"])).ok();
+    let mut pack = world.pack("production");
+    let (outcome, _) = world.run_pack(&pack, true);
+    assert_eq!(outcome.json()["code"], "unsigned");
+    pack.commit = Some("v1".to_owned());
+    let packed = world.packed(&pack);
+    let verify = world.verify(&packed);
+    assert_eq!(world.run_verify(&verify, true).ok().json()["facts"]["tag"], "v1");
+    // an unsigned tag is as good as none
+    let _ = Outcome::of(git(&world.path("home"), &world.repo.dir).args(["tag", "--message", "m", "v2"])).ok();
+    pack.commit = Some("v2".to_owned());
+    assert_eq!(world.run_pack(&pack, true).0.json()["code"], "unsigned");
+}
+
+#[test]
+fn a_certificate_of_the_authority_signs_commits() {
+    let world = world();
+    let certificate = certified(&world, "erin", "erin@staff.acme.example");
+    // git has ssh-keygen sign with the certificate
+    let id = world.repo.commit(Commit { key: Some(&certificate), date: None });
+    let alice = approve(&world, &world.path("alice"), &[]);
+    let bob = approve(&world, &world.path("bob"), &[]);
+    let packed = world.packed(&with_approvals(&world, &[&alice, &bob]));
+    let facts = facts(&world, &packed);
+    assert_eq!(facts["commit"], id.as_str());
+    assert_eq!(facts["signer"]["principal"], "erin@staff.acme.example");
+    assert_eq!(facts["signer"]["certificate"], "erin-laptop");
+    // the authority counts in dev alone
+    let (outcome, _) = world.run_pack(&world.pack("production"), true);
+    assert_eq!(outcome.json()["code"], "unknown_certificate_authority");
+}
