@@ -3,7 +3,7 @@
 use std::{fmt, io, path::PathBuf};
 
 use packproof_artifact::{envelope::ArtifactError, manifest::ManifestError, matrix::MatrixError};
-use packproof_gitobj::GitError;
+use packproof_gitobj::{GitError, sshsig::SshSigError};
 use packproof_receipt::policy::PolicyError;
 use packproof_sops::SopsError;
 use packproof_wire::{ErrorAnswer, ErrorClass, FrameError};
@@ -141,6 +141,13 @@ pub enum Error {
         /// Why.
         error: SopsError,
     },
+    /// A key of the policy has the right form and is no key that could have signed anything.
+    PolicyKey {
+        /// The policy's name of the signer.
+        signer: String,
+        /// Why.
+        error: SshSigError,
+    },
     /// `policy init` cannot know everything.
     PolicyIncomplete(Vec<String>),
     /// `policy init` meets something that a policy of this version cannot say.
@@ -215,6 +222,7 @@ impl Error {
             Self::UnknownEnvironment { .. } => "unknown_environment",
             Self::Policy(error) => error.code(),
             Self::Cell { error, .. } => error.code(),
+            Self::PolicyKey { .. } => "policy_signer_key",
             Self::PolicyIncomplete(_) => "policy_incomplete",
             Self::PolicyNotPossible(_) => "policy_not_possible",
             Self::RequestTooLarge { .. } => "request_too_large",
@@ -248,6 +256,7 @@ impl Error {
             | Self::Policy(_)
             | Self::Cell { .. }
             | Self::PolicyNotPossible(_)
+            | Self::PolicyKey { .. }
             | Self::RequestTooLarge { .. }
             | Self::AnswerMismatch(_) => 1,
             Self::CannotWrite { .. }
@@ -290,6 +299,7 @@ impl Error {
                 "a shallow or partial clone may lack it: git fetch --unshallow, or git fetch with the commit id"
             }
             Self::ManifestNotInCommit { .. } => "commit the manifest, or name the commit that has it with --commit",
+            Self::PolicyKey { .. } => "put the line of the signer's .pub file there, as ssh-keygen wrote it",
             Self::PolicyIncomplete(_) => {
                 "give each flag once for every line; the values come from whoever owns the keys"
             }
@@ -366,6 +376,9 @@ impl fmt::Display for Error {
             Self::EnclaveTimeout { seconds } => write!(f, "the enclave did not answer within {seconds} seconds"),
             Self::Frame(error) => error.fmt(f),
             Self::AnswerUnreadable(reason) => write!(f, "the enclave's answer cannot be read: {reason}"),
+            Self::PolicyKey { signer, error } => {
+                write!(f, "the SSH key of {signer:?} in the policy is no usable key: {error}")
+            }
             Self::Approval(error) => error.fmt(f),
             Self::AnswerMismatch(reason) => write!(f, "the enclave's answer is not to this request: {reason}"),
             Self::Enclave(answer) => f.write_str(&printable_line(&answer.message)),

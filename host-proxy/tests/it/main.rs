@@ -9,6 +9,8 @@ mod others;
 #[cfg(test)]
 mod policy_init;
 #[cfg(test)]
+mod policy_words;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod repository;

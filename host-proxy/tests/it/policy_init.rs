@@ -30,7 +30,7 @@ fn cell(keys: &str) -> String {
     )
 }
 
-fn kms_cell(arns: &[&str], context: &str) -> String {
+pub(crate) fn kms_cell(arns: &[&str], context: &str) -> String {
     let entries: String = arns
         .iter()
         .map(|name| {
