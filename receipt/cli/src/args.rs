@@ -85,13 +85,16 @@ pub(crate) struct ReceiptArgs {
     /// The commit that it should be of, full id
     #[arg(long, value_name = "ID", value_parser = commit)]
     pub(crate) commit: Option<String>,
+    /// A clone of the repository, in which git looks up every input and the signature again
+    #[arg(long, value_name = "DIR")]
+    pub(crate) repo: Option<PathBuf>,
     /// The 32 bytes that went with the request, as hex
     #[arg(long, value_name = "HEX", value_parser = challenge)]
     pub(crate) challenge: Option<[u8; 32]>,
     /// The largest age of the evidence, by this computer's clock
     #[arg(long, value_name = "SECONDS")]
     pub(crate) max_age: Option<u64>,
-    /// Checks to insist on: commit, challenge, age, pcr0, time
+    /// Checks to insist on: commit, challenge, repo, age, pcr0, time
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub(crate) require: Vec<Requirement>,
     /// Judge evidence of local mode; it proves nothing about real hardware

@@ -35,6 +35,13 @@ pub enum CliError {
     AwsRootGivenAsSimulated,
     /// A receipt to be split is none.
     Receipt(BundleError),
+    /// git cannot be asked.
+    Git {
+        /// The clone.
+        path: PathBuf,
+        /// What git or the system says.
+        reason: String,
+    },
     /// A file cannot be written.
     Unwritable {
         /// Which one.
@@ -58,6 +65,7 @@ impl CliError {
             Self::Root(error) => error.code(),
             Self::AwsRootGivenAsSimulated => "aws_root_given_as_simulated",
             Self::Receipt(error) => error.code(),
+            Self::Git { .. } => "git_failed",
             Self::Unwritable { .. } => "unwritable",
             Self::Output => "output",
         }
@@ -85,6 +93,13 @@ impl fmt::Display for CliError {
                 f.write_str("the root given for simulated evidence is AWS's own; leave --simulated and --root away")
             }
             Self::Receipt(error) => error.fmt(f),
+            Self::Git { path, reason } => {
+                write!(
+                    f,
+                    "git cannot be asked about {}: {reason}; --repo needs a clone, and git on PATH",
+                    path.display()
+                )
+            }
             Self::Unwritable { path, reason } => write!(f, "cannot write {}: {reason}", path.display()),
             Self::Output => f.write_str("the report could not be printed"),
         }

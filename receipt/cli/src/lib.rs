@@ -14,6 +14,7 @@ mod files;
 mod human;
 mod json;
 mod receipt;
+mod repository;
 mod split;
 mod text;
 

@@ -13,7 +13,7 @@ use crate::{
     args::ReceiptArgs,
     error::CliError,
     files::{self, MAX_INPUT_BYTES, MAX_TEXT_BYTES},
-    human, json,
+    human, json, repository,
 };
 
 /// Returns whether the receipt is valid.
@@ -23,9 +23,11 @@ pub(crate) fn run(args: &ReceiptArgs, out: &mut dyn Write, err: &mut dyn Write) 
     let policy = files::read(&args.policy, MAX_TEXT_BYTES)?;
     let release = files::read(&args.image, MAX_TEXT_BYTES)?;
     // what the auditor brings must be readable, or there is nothing to judge by
-    Policy::parse(&policy).map_err(CliError::Policy)?;
+    let rules = Policy::parse(&policy).map_err(CliError::Policy)?;
     let sections = files::read_sections(&args.image, &Release::parse(&release).map_err(CliError::Release)?)?;
     let root = files::read_root(args.root.as_ref())?;
+
+    let clone = args.repo.as_ref().map(|dir| repository::look_up(dir, &receipt, &rules)).transpose()?;
 
     let expectations = Expectations {
         root: files::root(root.as_ref()),
@@ -36,6 +38,7 @@ pub(crate) fn run(args: &ReceiptArgs, out: &mut dyn Write, err: &mut dyn Write) 
         artifact: &artifact,
         commit: args.commit.as_deref(),
         challenge: args.challenge,
+        repository: clone.as_ref(),
         max_age: args.max_age.map(|seconds| MaxAge { seconds, now: now() }),
         require: args.require.iter().copied().collect(),
     };

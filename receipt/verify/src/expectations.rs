@@ -1,6 +1,10 @@
 //! What the auditor brings: every trusted input of a verification.
 
-use std::{collections::BTreeSet, fmt, str::FromStr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+};
 
 use packproof_receipt::time::UnixMillis;
 
@@ -25,6 +29,8 @@ pub struct Expectations<'a> {
     pub commit: Option<&'a str>,
     /// The 32 bytes that the caller sent with the request, if he sent any.
     pub challenge: Option<[u8; 32]>,
+    /// What a clone of the repository says about the receipt's inputs, if somebody looked.
+    pub repository: Option<&'a RepositoryFacts>,
     /// How old the evidence may be, if that matters.
     pub max_age: Option<MaxAge>,
     /// Checks that are optional in general and not here.
@@ -83,6 +89,29 @@ pub struct Sections<'a> {
     pub boot_ramdisk: &'a [u8],
 }
 
+/// What a clone of the repository says about a receipt's inputs. Whoever gathers it asks the clone, never the receipt.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RepositoryFacts {
+    /// Id of an object to the SHA-256 of its content, both hex. An object that the clone lacks is not here.
+    pub objects: BTreeMap<String, String>,
+    /// Path to what the commit has there; `None` where it has nothing. A path that nobody asked for is not here.
+    pub files: BTreeMap<String, Option<TreeFile>>,
+    /// Id of the commit's tree, hex.
+    pub tree: Option<String>,
+    /// Fingerprint (`SHA256:…`) of the key whose signature on the commit or tag git itself accepts under the policy's
+    /// signers.
+    pub signer: Option<String>,
+}
+
+/// A file in a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TreeFile {
+    /// Git's mode, octal: `100644`.
+    pub mode: String,
+    /// Id of the blob, hex.
+    pub id: String,
+}
+
 /// A bound on the age of the evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MaxAge {
@@ -99,6 +128,8 @@ pub enum Requirement {
     Commit,
     /// A challenge of the caller's.
     Challenge,
+    /// A clone of the repository.
+    Repository,
     /// A bound on the age.
     Age,
     /// PCR0 recomputed from the sections.
@@ -110,7 +141,7 @@ pub enum Requirement {
 
 impl Requirement {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Commit, Self::Challenge, Self::Age, Self::Pcr0, Self::Time];
+    pub const ALL: [Self; 6] = [Self::Commit, Self::Challenge, Self::Repository, Self::Age, Self::Pcr0, Self::Time];
 
     /// Its name on the command line.
     #[must_use]
@@ -118,6 +149,7 @@ impl Requirement {
         match self {
             Self::Commit => "commit",
             Self::Challenge => "challenge",
+            Self::Repository => "repo",
             Self::Age => "age",
             Self::Pcr0 => "pcr0",
             Self::Time => "time",
@@ -129,6 +161,7 @@ impl Requirement {
         match self {
             Self::Commit => "commit_required",
             Self::Challenge => "challenge_required",
+            Self::Repository => "repo_required",
             Self::Age => "age_required",
             Self::Pcr0 => "pcr0_required",
             Self::Time => "time_required",

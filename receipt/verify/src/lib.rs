@@ -17,7 +17,7 @@ pub mod report;
 pub mod verify;
 
 pub use birth::{BirthExpectations, BirthReport, KeyPurpose, verify_birth};
-pub use expectations::{Expectations, Image, MaxAge, Requirement, Root, Sections};
+pub use expectations::{Expectations, Image, MaxAge, RepositoryFacts, Requirement, Root, Sections, TreeFile};
 pub use report::{Check, Outcome, Report, Step, StepName};
 pub use verify::verify;
 

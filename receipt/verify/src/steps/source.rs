@@ -2,6 +2,7 @@
 
 mod objects;
 mod people;
+mod repository;
 mod values;
 
 use packproof_receipt::{
@@ -72,6 +73,16 @@ pub(crate) fn check(
     );
     let absent = judged.map(|(predicate, entry)| check_absent(predicate, entry.pack));
     checks.judge("source_absent_cells", "no cell is missing, or the policy allows it", absent);
+    match expectations.repository {
+        None => {
+            let text = "the inputs were not looked up in a clone of the repository";
+            checks.skip("source_repository", Requirement::Repository, "repo_not_given", text);
+        }
+        Some(clone) => {
+            let found = judged.map(|(predicate, _)| repository::check(predicate, clone));
+            checks.judge("source_repository", "the clone given has the same inputs, signed by the same key", found);
+        }
+    }
     let schemas = judged.map(|(predicate, entry)| values::check_schemas(predicate, entry.pack));
     checks.judge("source_schemas", "the schemas are those that the policy pins", schemas);
     let pending = judged.map(|(predicate, entry)| values::check_pending(predicate, entry.pack));

@@ -212,6 +212,7 @@ impl Kit {
             artifact: &made.artifact,
             commit: None,
             challenge: None,
+            repository: None,
             max_age: None,
             require: BTreeSet::new(),
         }

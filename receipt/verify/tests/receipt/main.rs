@@ -10,6 +10,7 @@ mod keys;
 mod kit;
 mod people;
 mod policy;
+mod repository;
 mod source;
 mod time;
 mod values;
@@ -118,6 +119,7 @@ fn good_receipts_are_valid() {
                 not_requested("challenge_not_requested"),
                 not_requested("time_self_dated"),
                 not_requested("commit_not_requested"),
+                not_requested("repo_not_given"),
             ]
         );
 
