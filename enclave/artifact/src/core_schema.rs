@@ -5,9 +5,10 @@
 //!
 //! Source: YAML 1.2.2, 10.3.2; `yaml` 2.9, `schema/core`.
 
-use packproof_yaml::{Node, Scalar};
+use std::fmt;
 
-use crate::manifest::{ManifestError, Problem};
+use packproof_yaml::{Limits, Node, Scalar, YamlError};
+
 use crate::number;
 
 /// A typed document.
@@ -21,11 +22,52 @@ pub(crate) enum Yaml {
     Map(Vec<(String, Self)>),
 }
 
+/// Why a text is no typed document, and where.
+#[derive(Debug, PartialEq)]
+pub(crate) struct DocumentError {
+    /// Path of the value, such as `keys.PORT`; `root` for the whole text. Printable.
+    pub(crate) path: String,
+    pub(crate) problem: DocumentProblem,
+}
+
+/// Why a text is no typed document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DocumentProblem {
+    /// Not YAML that every reader understands alike.
+    Yaml(YamlError),
+    /// A value or key has an explicit tag. Clef may accept it.
+    Tag,
+    /// The key `<<`: Clef takes it for an ordinary key, other readers merge. Clef would accept it.
+    MergeKey,
+    /// Two keys of one map become the same text (`1` and `1.0`).
+    DuplicateKey,
+    /// A key is a map or a list.
+    ComplexKey,
+}
+
+impl Yaml {
+    /// Reads and types one document.
+    ///
+    /// Stricter than Clef: an explicit tag (which Clef's library warns about, or converts by) and the key `<<` (which
+    /// other YAML readers merge) are refused, and so are two keys that become the same text.
+    pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<Self, DocumentError> {
+        let at_root = |problem| DocumentError { path: "root".into(), problem };
+        let node = packproof_yaml::parse(bytes, limits).map_err(|error| at_root(DocumentProblem::Yaml(error)))?;
+        typed(node).map_err(DocumentError::rooted)
+    }
+
+    /// The value under a key; `None` when it is no map or has no such key.
+    pub(crate) fn get(&self, key: &str) -> Option<&Self> {
+        match self {
+            Self::Map(entries) => entries.iter().find(|(name, _)| name == key).map(|(_, value)| value),
+            _ => None,
+        }
+    }
+}
+
 /// Types a tree. Its depth is bounded by the reader that made it.
-///
-/// Stricter than Clef: an explicit tag (which Clef's library warns about, or converts by) and the key `<<` (which
-/// other YAML readers merge) are refused, and so are two keys that become the same text.
-pub(crate) fn typed(node: Node) -> Result<Yaml, ManifestError> {
+fn typed(node: Node) -> Result<Yaml, DocumentError> {
     match node {
         Node::Scalar(scalar) => resolve(scalar),
         Node::List(items) => {
@@ -39,17 +81,17 @@ pub(crate) fn typed(node: Node) -> Result<Yaml, ManifestError> {
     }
 }
 
-fn map(entries: Vec<(Node, Node)>) -> Result<Yaml, ManifestError> {
+fn map(entries: Vec<(Node, Node)>) -> Result<Yaml, DocumentError> {
     let mut seen = std::collections::BTreeSet::new();
     let mut typed_entries = Vec::with_capacity(entries.len());
     for (key, value) in entries {
         let key = key_text(key)?;
         let step = format!(".{}", crate::preview(&key));
         if key == "<<" {
-            return Err(ManifestError::new(step, Problem::MergeKey));
+            return Err(DocumentError::new(step, DocumentProblem::MergeKey));
         }
         if !seen.insert(key.clone()) {
-            return Err(ManifestError::new(step, Problem::DuplicateKey));
+            return Err(DocumentError::new(step, DocumentProblem::DuplicateKey));
         }
         let value = typed(value).map_err(|error| error.inside(&step))?;
         typed_entries.push((key, value));
@@ -57,20 +99,20 @@ fn map(entries: Vec<(Node, Node)>) -> Result<Yaml, ManifestError> {
     Ok(Yaml::Map(typed_entries))
 }
 
-fn key_text(key: Node) -> Result<String, ManifestError> {
+fn key_text(key: Node) -> Result<String, DocumentError> {
     match typed(key)? {
         Yaml::Null => Ok(String::new()),
         Yaml::Bool(value) => Ok(value.to_string()),
         Yaml::Number(value) => Ok(number::to_js_string(value).as_str().to_owned()),
         Yaml::Text(text) => Ok(text),
         // The tree's keys are scalars; should that ever change, such a key is refused.
-        Yaml::List(_) | Yaml::Map(_) => Err(ManifestError::new(String::new(), Problem::NotAString)),
+        Yaml::List(_) | Yaml::Map(_) => Err(DocumentError::new(String::new(), DocumentProblem::ComplexKey)),
     }
 }
 
-fn resolve(scalar: Scalar) -> Result<Yaml, ManifestError> {
+fn resolve(scalar: Scalar) -> Result<Yaml, DocumentError> {
     if scalar.tag.is_some() {
-        return Err(ManifestError::new(String::new(), Problem::Tag));
+        return Err(DocumentError::new(String::new(), DocumentProblem::Tag));
     }
     if !scalar.plain {
         return Ok(Yaml::Text(scalar.text));
@@ -89,10 +131,10 @@ fn resolve(scalar: Scalar) -> Result<Yaml, ManifestError> {
 /// The number a plain scalar stands for, if it is one.
 fn plain_number(text: &str) -> Option<f64> {
     if let Some(digits) = text.strip_prefix("0o") {
-        return radix(digits, 8);
+        return number::radix(digits, 8);
     }
     if let Some(digits) = text.strip_prefix("0x") {
-        return radix(digits, 16);
+        return number::radix(digits, 16);
     }
     let (negative, unsigned) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -101,37 +143,56 @@ fn plain_number(text: &str) -> Option<f64> {
     let magnitude = match unsigned {
         ".inf" | ".Inf" | ".INF" => f64::INFINITY,
         ".nan" | ".NaN" | ".NAN" if unsigned == text => f64::NAN,
-        decimal if is_decimal(decimal) => decimal.parse().ok()?,
+        decimal if number::is_decimal(decimal) => decimal.parse().ok()?,
         _ => return None,
     };
     Some(if negative { -magnitude } else { magnitude })
 }
 
-fn radix(digits: &str, radix: u32) -> Option<f64> {
-    if digits.is_empty() {
-        return None;
+impl DocumentError {
+    fn new(path: String, problem: DocumentProblem) -> Self {
+        Self { path, problem }
     }
-    digits.chars().try_fold(0.0, |sum, c| Some(sum * f64::from(radix) + f64::from(c.to_digit(radix)?)))
+
+    /// The same error, seen from one level further out.
+    fn inside(mut self, step: &str) -> Self {
+        self.path.insert_str(0, step);
+        self
+    }
+
+    /// The path built from steps, without the leading dot.
+    fn rooted(mut self) -> Self {
+        self.path = match self.path.trim_start_matches('.') {
+            "" => "root".into(),
+            path => path.into(),
+        };
+        self
+    }
 }
 
-/// `[0-9]+`, `[0-9]+\.[0-9]*` or `\.[0-9]+`, each with or without an exponent.
-fn is_decimal(text: &str) -> bool {
-    let all_digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
-    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
-        None => (text, None),
-    };
-    let mantissa_ok = match mantissa.split_once('.') {
-        None => !mantissa.is_empty() && all_digits(mantissa),
-        Some((whole, fraction)) => {
-            all_digits(whole) && all_digits(fraction) && !(whole.is_empty() && fraction.is_empty())
+impl DocumentProblem {
+    /// A stable name for this kind of refusal.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Yaml(error) => error.code(),
+            Self::Tag => "document_tag",
+            Self::MergeKey => "document_merge_key",
+            Self::DuplicateKey => "document_duplicate_key",
+            Self::ComplexKey => "document_complex_key",
         }
-    };
-    let exponent_ok = exponent.is_none_or(|exponent| {
-        let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
-        !digits.is_empty() && all_digits(digits)
-    });
-    mantissa_ok && exponent_ok
+    }
+}
+
+impl fmt::Display for DocumentProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Yaml(error) => error.fmt(f),
+            Self::Tag => f.write_str("has a YAML tag; remove it, and quote the value if it is text"),
+            Self::MergeKey => f.write_str("YAML readers disagree about the key <<; write the fields out"),
+            Self::DuplicateKey => f.write_str("the key appears twice; remove one"),
+            Self::ComplexKey => f.write_str("a key is a map or a list; use a plain key"),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -139,7 +200,7 @@ mod tests {
     use super::*;
 
     fn value(text: &str) -> Yaml {
-        typed(packproof_yaml::parse(text.as_bytes(), &packproof_yaml::Limits::default()).unwrap()).unwrap()
+        Yaml::read(text.as_bytes(), &Limits::default()).unwrap()
     }
 
     fn plain(text: &str) -> Yaml {

@@ -14,6 +14,8 @@ mod read;
 
 use packproof_yaml::Limits;
 
+use crate::core_schema::Yaml;
+
 pub(crate) use check::is_name;
 pub use check::{AgeKeyProblem, ArnSegment};
 pub use error::{ManifestError, Problem};
@@ -159,9 +161,7 @@ impl Manifest {
     pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
         // 32 levels: twice what the schema needs, since unknown fields may nest; the tree is walked recursively.
         let limits = Limits { max_bytes: MAX_MANIFEST_BYTES, max_depth: 32, max_nodes: 100_000 };
-        let node =
-            packproof_yaml::parse(bytes, &limits).map_err(|error| ManifestError::new("root", Problem::Yaml(error)))?;
-        read::manifest(&crate::core_schema::typed(node).map_err(ManifestError::rooted)?)
+        read::manifest(&Yaml::read(bytes, &limits)?)
     }
 
     /// The identity of this name.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::number::is_js_space;
+
 /// Why a text is not an age recipient by Clef's rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AgeKeyProblem {
@@ -56,11 +58,6 @@ pub(super) fn age_key(text: &str) -> Result<String, AgeKeyProblem> {
         return Err(AgeKeyProblem::Character);
     }
     Ok(trimmed.into())
-}
-
-/// What JavaScript's `trim` removes: Unicode's white space, with U+FEFF and without U+0085.
-fn is_js_space(c: char) -> bool {
-    c == '\u{feff}' || (c.is_whitespace() && c != '\u{85}')
 }
 
 /// `^pkcs11:[a-zA-Z][a-zA-Z0-9_-]*=[^;]+`.

@@ -5,6 +5,7 @@ use std::fmt;
 use packproof_yaml::YamlError;
 
 use super::check::{AgeKeyProblem, ArnSegment};
+use crate::core_schema::{DocumentError, DocumentProblem};
 
 /// Why [`super::Manifest::parse`] refused a manifest, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,12 +87,6 @@ impl ManifestError {
         Self { field: field.into(), problem }
     }
 
-    /// The same error, seen from one level further out.
-    pub(crate) fn inside(mut self, step: &str) -> Self {
-        self.field.insert_str(0, step);
-        self
-    }
-
     /// The field of a path built from steps, without the leading dot.
     pub(crate) fn rooted(mut self) -> Self {
         self.field = match self.field.trim_start_matches('.') {
@@ -132,6 +127,21 @@ impl ManifestError {
             Problem::BadArn(_) => "manifest_bad_arn",
             Problem::RegionNotAllowed => "manifest_region_not_allowed",
         }
+    }
+}
+
+impl From<DocumentError> for ManifestError {
+    fn from(DocumentError { path, problem }: DocumentError) -> Self {
+        Self::new(
+            path,
+            match problem {
+                DocumentProblem::Yaml(error) => Problem::Yaml(error),
+                DocumentProblem::Tag => Problem::Tag,
+                DocumentProblem::MergeKey => Problem::MergeKey,
+                DocumentProblem::DuplicateKey => Problem::DuplicateKey,
+                DocumentProblem::ComplexKey => Problem::NotAString,
+            },
+        )
     }
 }
 
