@@ -5,6 +5,7 @@
 //! | [`manifest`] | `clef.yaml`: schema, validation order, YAML 1.2 core typing |
 //! | [`matrix`] | which file is the cell of a namespace and an environment |
 //! | [`schema`] | which keys a namespace's cells must have, and of which type |
+//! | [`sidecar`] | which values of a cell are placeholders still |
 //! | [`value`] | how a cell's value becomes a string, and which keys may be used |
 //! | [`plaintext`] | the JSON inside an artifact |
 //! | [`seal`] | age and AES-256-GCM over that JSON, and the way back |
@@ -24,6 +25,7 @@ mod number;
 pub mod plaintext;
 pub mod schema;
 pub mod seal;
+pub mod sidecar;
 pub mod value;
 
 /// At most 60 characters of a text that the host chose, made printable.
