@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     Error, approve, attest,
     client::{self, EnclaveAddress, Timeouts},
-    inspect,
+    inspect, open,
     output::{self, Report},
     pack, policy, seal,
 };
@@ -40,6 +40,8 @@ enum Command {
     Approve(approve::ApproveArgs),
     /// Show an artifact's metadata, decrypting nothing
     Inspect(inspect::InspectArgs),
+    /// Decrypt an artifact and list its keys, as somebody who has the service's key
+    Open(open::OpenArgs),
     /// Show which program and policy an enclave runs, by its own word
     Describe(attest::DescribeArgs),
     /// The same with the Nitro attestation document that proves it
@@ -151,7 +153,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: &
 }
 
 /// The same with an environment of the caller's choice: the `PACKPROOF_*` and `AWS_*` variables are looked up in `env`
-/// only. The `git` that is started still inherits the process's own.
+/// only. The `git` and `aws` that are started still inherit the process's own.
 pub fn run_with_env(
     args: impl IntoIterator<Item = OsString>,
     env: &dyn Fn(&str) -> Option<OsString>,
@@ -177,6 +179,11 @@ pub fn run_with_env(
         }
     };
     let (json, result) = execute(&cli.command, &Host { env });
+    if let (Ok(_), Command::Open(args)) = (&result, &cli.command)
+        && let Some(warning) = args.warning()
+    {
+        output::warning(err, warning);
+    }
     match result.and_then(|(report, code)| output::report(out, &report, json).map(|()| code)) {
         Ok(code) => code,
         Err(failure) => {
@@ -197,6 +204,7 @@ fn execute(command: &Command, host: &Host<'_>) -> (bool, Result<(Report, u8), Er
         Command::Pack(args) => (args.json, pack::pack(args, host)),
         Command::Approve(args) => (args.json, approve::approve(args)),
         Command::Inspect(args) => (args.json, inspect::inspect(args)),
+        Command::Open(args) => (args.json, open::open(args, host)),
         Command::Describe(args) => (args.json, attest::describe(args, host)),
         Command::Attest(args) => (args.json, attest::attest(args, host)),
         Command::Seal(args) => (args.json, seal::seal(args, host)),
@@ -234,7 +242,7 @@ mod tests {
             .take_while(|line| !line.is_empty())
             .filter_map(|line| line.split_whitespace().next())
             .collect();
-        assert_eq!(commands, ["pack", "approve", "inspect", "describe", "attest", "seal", "policy"]);
+        assert_eq!(commands, ["pack", "approve", "inspect", "open", "describe", "attest", "seal", "policy"]);
     }
 
     #[test]

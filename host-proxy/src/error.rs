@@ -8,6 +8,7 @@ use packproof_receipt::policy::PolicyError;
 use packproof_sops::SopsError;
 use packproof_wire::{ErrorAnswer, ErrorClass, FrameError};
 
+pub use crate::open::OpenError;
 use crate::{
     approve::ApprovalError,
     output::{code_or, printable_line},
@@ -179,6 +180,8 @@ pub enum Error {
     Approval(ApprovalError),
     /// The enclave's own no.
     Enclave(ErrorAnswer),
+    /// An artifact is not opened.
+    Open(OpenError),
     /// A file is not an artifact.
     Artifact {
         /// The file.
@@ -233,6 +236,7 @@ impl Error {
             Self::AnswerMismatch(_) => "answer_mismatch",
             Self::Approval(error) => error.code(),
             Self::Enclave(answer) => code_or(&answer.code, "enclave_error"),
+            Self::Open(error) => error.code(),
             Self::Artifact { error, .. } => error.code(),
         }
     }
@@ -246,6 +250,7 @@ impl Error {
                 ErrorClass::Usage => 2,
                 ErrorClass::Environment => 3,
             },
+            Self::Open(error) => error.exit_code(),
             Self::Object(_)
             | Self::ManifestNotInCommit { .. }
             | Self::Manifest(_)
@@ -275,6 +280,7 @@ impl Error {
     /// What to do next, where the message does not say.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::Open(error) => error.hint()?,
             Self::Usage(_) => "packproof --help lists commands and flags",
             Self::NotSupported { .. } => "leave it out, or use a later version",
             Self::EnclaveNotNamed => "give --enclave vsock:CID:PORT or unix:PATH, or set PACKPROOF_ENCLAVE",
@@ -382,6 +388,7 @@ impl fmt::Display for Error {
             Self::Approval(error) => error.fmt(f),
             Self::AnswerMismatch(reason) => write!(f, "the enclave's answer is not to this request: {reason}"),
             Self::Enclave(answer) => f.write_str(&printable_line(&answer.message)),
+            Self::Open(error) => error.fmt(f),
             Self::Artifact { path, error } => write!(f, "{}: {error}", path.display()),
         }
     }

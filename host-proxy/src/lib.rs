@@ -1,7 +1,8 @@
 //! The CI and operator command, and the untrusted carrier beside the enclave.
 //!
 //! Nothing here is trusted with a plaintext or a key, and nothing here is believed: the enclave checks again whatever
-//! this crate sends, and an auditor checks what it carries back. It exists so that a CI job needs one command.
+//! this crate sends, and an auditor checks what it carries back. It exists so that a CI job needs one command. The one
+//! exception is `packproof open`, for people who have a service's key anyway.
 //!
 //! | module | holds |
 //! | --- | --- |
@@ -23,6 +24,7 @@ pub mod error;
 mod files;
 pub mod git;
 mod inspect;
+mod open;
 mod output;
 mod pack;
 mod policy;

@@ -50,6 +50,12 @@ pub(crate) fn error(out: &mut dyn Write, err: &mut dyn Write, failure: &Error, j
     let _ = err.flush();
 }
 
+/// Writes a warning, one line on `err`.
+pub(crate) fn warning(err: &mut dyn Write, text: &str) {
+    // A stream that fails here is given up.
+    let _ = writeln!(err, "packproof: warning: {text}").and_then(|()| err.flush());
+}
+
 /// `text` with everything escaped that could move a cursor or reorder letters; line ends stay.
 pub(crate) fn printable(text: &str) -> String {
     text.split('\n').map(printable_line).collect::<Vec<_>>().join("\n")

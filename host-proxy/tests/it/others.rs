@@ -124,3 +124,36 @@ fn inspect_reads_a_file() {
     fs::write(&path, "[]").unwrap();
     assert_eq!(packproof(&["inspect", path.to_str().unwrap()], &[]).error(), (2, "artifact_not_an_object"));
 }
+
+#[test]
+fn open_decrypts_and_lists_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let (artifact, identity) = (dir.path().join("a.json"), dir.path().join("id"));
+    // From the age project's own tests.
+    fs::write(&identity, "AGE-SECRET-KEY-1GQ9778VQXMMJVE8SK7J6VT8UJ4HDQAJUVSFCWCM02D8GEWQ72PVQ2Y5J33\n").unwrap();
+    let recipient = "age1t7rxyev2z3rw82stdlrrepyc39nvn86l5078zqkf5uasdy86jp6svpy7pa";
+    let plaintext = br#"{"stripe":{"API_KEY":"sk-1"}}"#.to_vec();
+    let contents = packproof_artifact::envelope::Contents {
+        identity: "checkout",
+        environment: "dev",
+        packed_at: "2026-11-23T18:40:09.112Z",
+        revision: "1-00000000",
+        ciphertext: &packproof_artifact::seal::seal_age(plaintext.into(), recipient).unwrap(),
+        envelope: None,
+        expires_at: Some("2020-01-01T00:00:00.000Z"),
+    };
+    fs::write(&artifact, packproof_artifact::envelope::Artifact::new(contents).unwrap().to_bytes()).unwrap();
+    let artifact = artifact.to_str().unwrap();
+    let env = [("CLEF_AGE_KEY_FILE", identity.to_str().unwrap())];
+    // The clock is the system's.
+    assert_eq!(packproof(&["open", artifact], &env).error(), (1, "artifact_expired"));
+    let ran = packproof(&["open", artifact, "--allow-expired"], &env);
+    assert_eq!((ran.code, ran.out.contains("\nstripe__API_KEY\n"), ran.out.contains("sk-1")), (0, true, false));
+    assert_eq!(ran.err, "");
+    let ran = packproof(&["open", artifact, "--allow-expired", "--key", "stripe__API_KEY"], &env);
+    assert_eq!((ran.code, ran.out.as_str()), (0, "sk-1\n"));
+    assert!(ran.err.starts_with("packproof: warning: "), "{}", ran.err);
+    // The warning comes after everything that can go wrong.
+    assert!(!packproof(&["open", artifact, "--reveal"], &env).err.contains("warning"));
+    assert_eq!(packproof(&["open", "/nonexistent"], &[]).error(), (2, "cannot_read"));
+}
