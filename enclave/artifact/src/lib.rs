@@ -12,8 +12,9 @@
 //! | [`envelope`] | the artifact's own JSON, its revision, and the payload that is signed |
 //!
 //! Where Clef is silent, lossy or ambiguous this crate refuses; where Clef accepts something that only one reader
-//! understands so (tags, `<<`), it refuses too. Each such place says so. Everything here is a pure function of its
-//! arguments, except that [`seal::seal_age`] draws from the system's randomness inside the `age` crate.
+//! understands so (tags, `<<`), it refuses too. Each such place says so, and `CLEF.md` beside this crate has a row for
+//! each rule of Clef with the tests that hold it. Everything here is a pure function of its arguments, except that
+//! [`seal::seal_age`] draws from the system's randomness inside the `age` crate.
 #![forbid(unsafe_code)]
 
 mod core_schema;

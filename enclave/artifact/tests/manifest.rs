@@ -295,6 +295,91 @@ fn refuses_bad_targets() {
     refuses("provider: aws", "provider: aws, region: eu-west-1", &at(".kms.region"), Problem::RegionNotAllowed);
 }
 
+/// One file with everything wrong. Each step says what is refused, and then mends that alone: what comes next shows the
+/// order.
+#[test]
+fn faults_are_found_in_clefs_order() {
+    use Problem::*;
+    let mut text = "\
+extra: 1
+version: 2
+environments: []
+namespaces: []
+sops: age
+file_pattern: x
+service_identities: 5
+"
+    .to_owned();
+    let duplicate = |name: &str| DuplicateName { name: name.into() };
+    let (age_key, arn) = (BadAgeKey(AgeKeyProblem::Prefix), BadArn(ArnSegment::Shape));
+    let steps: Vec<(&str, Problem, &str, &str)> = vec![
+        ("extra", UnknownKey, "extra: 1\n", ""),
+        ("version", UnsupportedVersion, "version: 2", "version: 1"),
+        ("environments", EmptyList, "environments: []", "environments: [dev]"),
+        ("environments[0]", NotAMap, "[dev]", "[{ n: D, sops: no, recipients: no }]"),
+        ("environments[0].name", Missing, "n: D", "name: D"),
+        ("environments[0].name", BadName, "name: D", "name: d"),
+        ("environments[0].description", Missing, "name: d", "name: d, description: x"),
+        ("environments[0].sops", NotAMap, "sops: no", "sops: { }"),
+        ("environments[0].sops.backend", Missing, "sops: { }", "sops: { backend: b }"),
+        ("environments[0].sops.backend", UnknownBackend, "backend: b", "backend: hsm"),
+        ("environments[0].sops.pkcs11_uri", Missing, "backend: hsm", "backend: hsm, pkcs11_uri: u"),
+        ("environments[0].sops.pkcs11_uri", BadPkcs11Uri, "uri: u", "uri: \"pkcs11:a=b\""),
+        ("environments[0].recipients", NotAList, "recipients: no", "recipients: [ssh]"),
+        ("environments[0].recipients[0]", age_key.clone(), "[ssh] }", "[age1qqqqqqq] }, { name: d, description: x }"),
+        ("environments", duplicate("d"), "{ name: d, description: x }", "{ name: e, description: x }"),
+        ("namespaces", EmptyList, "namespaces: []", "namespaces: [n]"),
+        ("namespaces[0]", NotAMap, "[n]", "[{ }]"),
+        ("namespaces[0].name", Missing, "[{ }]", "[{ name: N }]"),
+        ("namespaces[0].name", BadName, "name: N", "name: n"),
+        ("namespaces[0].description", Missing, "name: n }", "name: n, description: y }, { name: n, description: y }"),
+        ("namespaces", duplicate("n"), ", { name: n, description: y }", ""),
+        ("sops", NotAMap, "sops: age", "sops: { pkcs11_uri: u }"),
+        ("sops.default_backend", Missing, "{ pkcs11_uri: u }", "{ default_backend: b, pkcs11_uri: u }"),
+        ("sops.default_backend", UnknownBackend, "default_backend: b", "default_backend: age"),
+        ("sops.pkcs11_uri", BadPkcs11Uri, ", pkcs11_uri: u }", " }"),
+        ("environments[0].recipients", RecipientsWithoutAge, "recipients: [age1qqqqqqq]", "recipients: []"),
+        ("file_pattern", PatternLacks { token: "{namespace}" }, "pattern: x", "pattern: \"{namespace}\""),
+        ("file_pattern", PatternLacks { token: "{environment}" }, "{namespace}", "{namespace}/{environment}"),
+        ("service_identities", NotAList, "identities: 5", "identities: [i]"),
+        (
+            "service_identities[0]",
+            NotAMap,
+            "[i]",
+            "[{ description: 5, pack_only: no, namespaces: [], environments: no }]",
+        ),
+        ("service_identities[0].name", Missing, "[{ description: 5", "[{ name: I, description: 5"),
+        ("service_identities[0].name", BadIdentityName, "name: I", "name: i"),
+        ("service_identities[0].description", NotAString, "description: 5", "description: z"),
+        ("service_identities[0].pack_only", NotABoolean, "pack_only: no", "pack_only: true"),
+        ("service_identities[0].namespaces", EmptyList, "namespaces: [], e", "namespaces: [m], e"),
+        ("service_identities[0].namespaces[0]", UnknownNamespace, "[m]", "[n]"),
+        ("service_identities[0].environments", NotAMap, "environments: no", "environments: { f: { } }"),
+        ("service_identities[0].environments.f", UnknownEnvironment, "{ f: { } }", "{ d: { } }"),
+        ("service_identities[0].environments.d", NoTarget, "{ d: { } }", "{ d: { recipient: r, kms: { keyId: k } } }"),
+        ("service_identities[0].environments.d", TwoTargets, ", kms: { keyId: k }", ""),
+        ("service_identities[0].environments.d.recipient", age_key, "recipient: r", "kms: { region: r, keyId: \"\" }"),
+        ("service_identities[0].environments.d.kms.provider", UnknownProvider, "{ region", "{ provider: aws, region"),
+        ("service_identities[0].environments.d.kms.keyId", Missing, "keyId: \"\"", "keyId: k"),
+        (
+            "service_identities[0].environments.d.kms.keyId",
+            arn,
+            ": k }",
+            ": arn:aws:kms:eu-west-1:111122223333:key/k }",
+        ),
+        ("service_identities[0].environments.d.kms.region", RegionNotAllowed, "region: r, ", ""),
+    ];
+    for (field, problem, from, to) in steps {
+        assert_eq!(refusal(&text), (field.to_owned(), problem), "{text}");
+        assert_eq!(text.matches(from).count(), 1, "{from:?} in {text}");
+        text = text.replacen(from, to, 1);
+    }
+    Manifest::parse(text.as_bytes()).unwrap();
+    let (_, identity) = text.trim_end().split_once("service_identities: [").unwrap();
+    let twice = format!("{}, {identity}", text.trim_end().trim_end_matches(']'));
+    assert_eq!(refusal(&twice), ("service_identities".to_owned(), duplicate("i")));
+}
+
 #[test]
 fn what_the_host_wrote_is_shown_short_and_printable() {
     let (field, _) = refusal(&format!("\"{}\\x1b[2J\": 1\n", "k".repeat(100)));

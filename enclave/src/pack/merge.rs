@@ -81,3 +81,6 @@ fn scalar(value: &Value) -> Option<Scalar<'_>> {
         Value::Comment(_) => return None,
     })
 }
+
+#[cfg(test)]
+mod tests;
