@@ -83,18 +83,7 @@ pub(crate) fn approve(args: &ApproveArgs) -> Result<Report, Error> {
     let repository = Repository::new(&args.dir);
     let commit = repository.commit_id(&args.commit)?;
     // Everything that the pack would need must be here: nobody should approve what he cannot look at.
-    let objects = collect(
-        &repository,
-        &Wanted {
-            commit: &commit,
-            tag: None,
-            object_format: &policy.source.object_format,
-            manifest: &policy.source.manifest,
-            identity: &args.identity,
-            environment: &args.environment,
-            max_bytes: policy.max_request_bytes,
-        },
-    )?;
+    let objects = collect(&repository, &Wanted::of(&policy, &args.identity, &args.environment, &commit, None))?;
     let commit_sha256 = objects.iter().find(|object| object.kind == "commit").map(|object| sha256(&object.body));
     let not_after = now().saturating_add_millis(args.valid_for.saturating_mul(1_000));
     let policy_sha256 = sha256(&bytes);

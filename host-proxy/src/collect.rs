@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use packproof_artifact::{
     manifest::Manifest,
     matrix::{self, MatrixError},
+    sidecar::sidecar_path,
 };
 use packproof_gitobj::{GitError, Kind, Limits, Mode, ObjectFormat, ObjectId, parse_tree};
+use packproof_receipt::policy::Policy;
 use packproof_wire::Object;
 
 use crate::{
@@ -18,7 +20,7 @@ use crate::{
 pub const MARKER_PATH: &str = ".packproof/repository";
 
 /// What one pack needs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Wanted<'a> {
     /// Commit id, lower-case hex.
     pub commit: &'a str,
@@ -32,6 +34,10 @@ pub struct Wanted<'a> {
     pub identity: &'a str,
     /// Clef's environment.
     pub environment: &'a str,
+    /// Paths of the schemas that the policy pins.
+    pub schemas: Vec<&'a str>,
+    /// Whether the policy looks at the cells' sidecars.
+    pub sidecars: bool,
     /// The policy's limit for a request; all objects together are smaller.
     pub max_bytes: usize,
 }
@@ -75,7 +81,16 @@ pub fn collect(repository: &Repository, wanted: &Wanted<'_>) -> Result<Vec<Objec
     for cell in
         matrix::cells(&manifest, wanted.identity, wanted.environment).map_err(|e| no_cells(e, &manifest, wanted))?
     {
-        walk.file(&root, &cell.path)?;
+        let declared = manifest.namespaces.iter().find(|declared| declared.name == cell.namespace);
+        // one that is not pinned is refused inside, without being looked at
+        if let Some(schema) = declared.and_then(|namespace| namespace.schema.as_deref())
+            && wanted.schemas.contains(&schema)
+        {
+            walk.file(&root, schema)?;
+        }
+        if walk.file(&root, &cell.path)?.is_some() && wanted.sidecars {
+            walk.file(&root, &sidecar_path(&cell.path))?;
+        }
     }
     Ok(walk.objects)
 }
@@ -113,6 +128,31 @@ struct Walk {
     taken: BTreeMap<ObjectId, usize>,
     trees: BTreeMap<ObjectId, Entries>,
     objects: Vec<Object>,
+}
+
+impl<'a> Wanted<'a> {
+    /// What a pack of `identity` in `environment` out of `commit` needs under `policy`. An entry that the policy does not
+    /// have needs nothing more: the enclave says no by name.
+    pub fn of(
+        policy: &'a Policy,
+        identity: &'a str,
+        environment: &'a str,
+        commit: &'a str,
+        tag: Option<&'a str>,
+    ) -> Self {
+        let pack = policy.pack(identity, environment);
+        Self {
+            commit,
+            tag,
+            object_format: &policy.source.object_format,
+            manifest: &policy.source.manifest,
+            identity,
+            environment,
+            schemas: pack.into_iter().flat_map(|pack| pack.schemas.keys()).map(String::as_str).collect(),
+            sidecars: pack.is_some_and(|pack| pack.pending.is_some()),
+            max_bytes: policy.max_request_bytes,
+        }
+    }
 }
 
 impl Walk {

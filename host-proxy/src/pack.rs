@@ -95,18 +95,8 @@ pub(crate) fn pack(args: &PackArgs, host: &Host<'_>) -> Result<Report, Error> {
     let described: Described = enclave.ask(&Request::Describe {})?;
     let policy = Policy::parse(described.policy.as_bytes()).map_err(Error::Policy)?;
     let sealed_age_key = sealed_age_key(args, host, &policy)?;
-    let objects = collect(
-        &repository,
-        &Wanted {
-            commit: &commit,
-            tag: tag.as_deref(),
-            object_format: &policy.source.object_format,
-            manifest: &policy.source.manifest,
-            identity: &args.identity,
-            environment: &args.environment,
-            max_bytes: policy.max_request_bytes,
-        },
-    )?;
+    let objects =
+        collect(&repository, &Wanted::of(&policy, &args.identity, &args.environment, &commit, tag.as_deref()))?;
     let approvals = approvals(args, &described.policy, &policy, &objects, &commit)?;
     let request = Request::Pack(PackRequest {
         identity: args.identity.clone(),

@@ -431,6 +431,8 @@ impl World {
             &Wanted {
                 commit: &commit,
                 tag: None,
+                schemas: Vec::new(),
+                sidecars: false,
                 object_format: "sha1",
                 manifest: "clef.yaml",
                 identity: IDENTITY,

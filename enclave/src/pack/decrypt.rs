@@ -1,7 +1,9 @@
 //! `UnwrappedKeys → DecryptedFiles`: SOPS values, types and MAC exactly as `sops` does, or refusal.
 
+use std::sync::Arc;
+
 use ed25519_dalek::SigningKey;
-use packproof_artifact::matrix::CellFormat;
+use packproof_artifact::{matrix::CellFormat, schema::Schema};
 use packproof_receipt::statement::KmsCall;
 use packproof_sops::{Plain, SopsError};
 
@@ -26,6 +28,7 @@ pub struct DecryptedFile {
     pub(super) path: String,
     pub(super) format: CellFormat,
     pub(super) plain: Plain,
+    pub(super) schema: Option<Arc<Schema>>,
 }
 
 /// Decrypts every cell; the data keys are wiped here.
@@ -50,9 +53,9 @@ pub fn decrypt(keys: UnwrappedKeys) -> Result<DecryptedFiles, PackError> {
 }
 
 fn decrypt_cell(cell: UnwrappedCell) -> Result<DecryptedFile, PackError> {
-    let UnwrappedCell { namespace, path, format, cell, data_key } = cell;
+    let UnwrappedCell { namespace, path, format, cell, data_key, schema } = cell;
     match cell.decrypt(&data_key) {
-        Ok(plain) => Ok(DecryptedFile { namespace, path, format, plain }),
+        Ok(plain) => Ok(DecryptedFile { namespace, path, format, plain, schema }),
         Err(error) => Err(refusal(&path, error)),
     }
 }

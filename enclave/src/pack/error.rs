@@ -1,6 +1,8 @@
 //! Why a pack was refused. Every payload is safe to log: ids, paths, lengths, names that stand in the clear.
 
-use packproof_artifact::{manifest::ManifestError, matrix::MatrixError, seal::SealError};
+use packproof_artifact::{
+    manifest::ManifestError, matrix::MatrixError, schema::SchemaError, seal::SealError, sidecar::SidecarError,
+};
 use packproof_gitobj::{GitError, sshsig::SshSigError};
 use packproof_kms::KmsError;
 use packproof_nsm::NsmError;
@@ -139,6 +141,42 @@ pub enum PackError {
         /// Who else could open it.
         recipient: String,
     },
+    /// The manifest gives a namespace a schema that the policy does not pin.
+    SchemaNotPinned {
+        /// The schema's path.
+        path: String,
+    },
+    /// The policy pins a schema that the manifest gives to no packed namespace.
+    SchemaUnused {
+        /// The schema's path.
+        path: String,
+    },
+    /// A pinned schema is not a regular file of the commit.
+    SchemaMissing {
+        /// Its path.
+        path: String,
+    },
+    /// A schema has another SHA-256 than the policy pins.
+    SchemaChanged {
+        /// Its path.
+        path: String,
+    },
+    /// A pinned schema is none that this version applies.
+    Schema {
+        /// Its path.
+        path: String,
+        /// Why.
+        error: SchemaError,
+    },
+    /// `pending = "refuse"`: the sidecar of a cell says that values are placeholders still.
+    Pending(String),
+    /// A cell's sidecar cannot be read.
+    Sidecar {
+        /// Its path.
+        path: String,
+        /// Why.
+        error: SidecarError,
+    },
     /// The request carries objects that nothing needs.
     ExtraObjects {
         /// How many.
@@ -208,6 +246,13 @@ impl PackError {
             Self::WrongContext(_) => "wrong_encryption_context",
             Self::EntryWantsRole(_) => "key_entry_wants_role",
             Self::ForeignRecipient { .. } => "foreign_recipient",
+            Self::SchemaNotPinned { .. } => "schema_not_pinned",
+            Self::SchemaUnused { .. } => "schema_unused",
+            Self::SchemaMissing { .. } => "schema_missing",
+            Self::SchemaChanged { .. } => "schema_changed",
+            Self::Schema { error, .. } => error.code(),
+            Self::Pending(_) => "pending_values",
+            Self::Sidecar { error, .. } => error.code(),
             Self::ExtraObjects { .. } => "extra_objects",
             Self::SealedKeyMissing(_) => "sealed_key_missing",
             Self::Kms { error, .. } | Self::PolicyKey(error) => error.code(),
@@ -335,6 +380,28 @@ impl std::fmt::Display for PackError {
             Self::ForeignRecipient { path, recipient } => {
                 write!(f, "{path:?} can also be opened by {recipient:?}, and the policy says only_recipients; take that key out with sops")
             }
+            Self::SchemaNotPinned { path } => write!(
+                f,
+                "the manifest applies schema {path:?}, which the policy does not pin; find out who added it, or pin its SHA-256 in schemas"
+            ),
+            Self::SchemaUnused { path } => write!(
+                f,
+                "the policy pins schema {path:?}, and the manifest gives it to no namespace that is packed; find out who took it away, \
+                 or take it out of schemas"
+            ),
+            Self::SchemaMissing { path } => {
+                write!(f, "the commit holds no regular file {path:?}, a schema that the policy pins; commit it there")
+            }
+            Self::SchemaChanged { path } => write!(
+                f,
+                "schema {path:?} is not the one that the policy pins; find out who changed it, or pin its new SHA-256"
+            ),
+            Self::Schema { path, error } => write!(f, "{path:?}: {error}"),
+            Self::Pending(path) => write!(
+                f,
+                "{path:?} has values that its sidecar calls pending; set them and run clef to clear them, or say pending = \"name\""
+            ),
+            Self::Sidecar { path, error } => write!(f, "{path:?}: {error}"),
             Self::ExtraObjects { count } => {
                 write!(f, "the request carries {count} objects that this pack does not need; use the packproof command of this release")
             }

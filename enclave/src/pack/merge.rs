@@ -4,10 +4,11 @@ use ed25519_dalek::SigningKey;
 use packproof_artifact::{
     matrix::CellFormat,
     plaintext::PlaintextBuilder,
+    schema::Schema,
     value::{Scalar, to_clef_string},
 };
 use packproof_receipt::statement::KmsCall;
-use packproof_secret::SecretBytes;
+use packproof_secret::{SecretBytes, SecretString};
 use packproof_sops::Value;
 
 use super::{
@@ -36,8 +37,10 @@ pub fn merge(decrypted: DecryptedFiles) -> Result<MergedSecrets, PackError> {
     let DecryptedFiles { inputs, files, envelope, signer, calls } = decrypted;
     let mut builder = PlaintextBuilder::new();
     let mut namespaces = Vec::with_capacity(files.len());
-    for DecryptedFile { namespace, path, format, plain } in files {
-        merge_file(&mut builder, &namespace, format, &plain.entries).ok_or(PackError::ContentRefused(path))?;
+    for file in files {
+        let DecryptedFile { namespace, path, format, plain, schema } = file;
+        merge_file(&mut builder, &namespace, format, &plain.entries, schema.as_deref())
+            .ok_or(PackError::ContentRefused(path))?;
         namespaces.push(namespace);
     }
     let (plaintext, counts) = builder.finish();
@@ -48,21 +51,29 @@ pub fn merge(decrypted: DecryptedFiles) -> Result<MergedSecrets, PackError> {
 /// The first cell whose content this stage would refuse.
 pub(super) fn first_refused(files: &[DecryptedFile]) -> Option<String> {
     let mut builder = PlaintextBuilder::new();
-    let refused =
-        |file: &&DecryptedFile| merge_file(&mut builder, &file.namespace, file.format, &file.plain.entries).is_none();
+    let refused = |file: &&DecryptedFile| {
+        merge_file(&mut builder, &file.namespace, file.format, &file.plain.entries, file.schema.as_deref()).is_none()
+    };
     files.iter().find(refused).map(|file| file.path.clone())
 }
 
+/// `None` for whatever is wrong with the content: a value that Clef cannot carry, or that its schema does not allow.
 fn merge_file(
     builder: &mut PlaintextBuilder,
     namespace: &str,
     format: CellFormat,
     entries: &[(String, Value)],
+    schema: Option<&Schema>,
 ) -> Option<()> {
+    let text = |(_, value): &(String, Value)| to_clef_string(scalar(value)?, format).ok();
+    let texts: Vec<SecretString> = entries.iter().map(text).collect::<Option<_>>()?;
+    let pairs = || entries.iter().zip(&texts).map(|((key, _), text)| (key.as_str(), text.expose()));
+    if let Some(schema) = schema {
+        schema.check(pairs()).ok()?;
+    }
     builder.begin_namespace(namespace).ok()?;
-    for (key, value) in entries {
-        let text = to_clef_string(scalar(value)?, format).ok()?;
-        builder.entry(key, text.expose()).ok()?;
+    for (key, text) in pairs() {
+        builder.entry(key, text).ok()?;
     }
     Some(())
 }

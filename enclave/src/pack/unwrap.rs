@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use age::x25519::Identity;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use ed25519_dalek::SigningKey;
-use packproof_artifact::matrix::CellFormat;
+use packproof_artifact::{matrix::CellFormat, schema::Schema};
 use packproof_kms::{
     Call, Client, KeyArn, KmsError, Recipient,
     sealed::{Purpose, SealContext, derive_private_key},
@@ -40,6 +40,7 @@ pub struct UnwrappedCell {
     pub(super) format: CellFormat,
     pub(super) cell: Cell,
     pub(super) data_key: Secret<32>,
+    pub(super) schema: Option<Arc<Schema>>,
 }
 
 /// A data key made by KMS for this artifact, and its wrapped form for the workload.
@@ -114,7 +115,7 @@ fn open_cells(
     mut keys: BTreeMap<usize, Secret<32>>,
     identity: Option<&Identity>,
 ) -> Result<Vec<UnwrappedCell>, PackError> {
-    let open = |(index, VerifiedCell { namespace, path, format, cell, opener })| {
+    let open = |(index, VerifiedCell { namespace, path, format, cell, opener, schema })| {
         let data_key = match (opener, identity) {
             (Opener::Kms { .. }, _) => keys.remove(&index),
             (Opener::Age { enc }, Some(identity)) => {
@@ -123,7 +124,7 @@ fn open_cells(
             (Opener::Age { .. }, None) => None,
         };
         let data_key = data_key.ok_or(PackError::SealedKeyMissing("age key"))?;
-        Ok(UnwrappedCell { namespace, path, format, cell, data_key })
+        Ok(UnwrappedCell { namespace, path, format, cell, data_key, schema })
     };
     verified.into_iter().enumerate().map(open).collect()
 }

@@ -3,6 +3,7 @@
 mod approvals;
 mod cells;
 mod objects;
+mod schemas;
 mod source;
 
 use packproof_artifact::{
@@ -90,7 +91,7 @@ pub fn verify(measured: &MeasuredPolicy, now: UnixMillis, request: PackRequest) 
     check_manifest(pack, &manifest)?;
     // checks the whole matrix: paths inside the repository, no two cells with one path
     let wanted = matrix::cells(&manifest, &pack.identity, &pack.environment).map_err(PackError::Matrix)?;
-    let (cells, mut dependencies) = read_cells(pack, &reader, wanted)?;
+    let (cells, mut dependencies) = read_cells(pack, &reader, &manifest, wanted)?;
     let extra = bag.unused().len();
     if extra > 0 {
         return Err(PackError::ExtraObjects { count: extra });

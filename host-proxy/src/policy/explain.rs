@@ -144,15 +144,7 @@ fn judge(
     if let Some(rule) = &pack.approvals {
         judgement.fact("approvals", format!("{} of {}, the signer not counted", rule.threshold, rule.from.join(", ")));
     }
-    let wanted = Wanted {
-        commit,
-        tag,
-        object_format: &policy.source.object_format,
-        manifest: &policy.source.manifest,
-        identity: &pack.identity,
-        environment: &pack.environment,
-        max_bytes: policy.max_request_bytes,
-    };
+    let wanted = Wanted::of(policy, &pack.identity, &pack.environment, commit, tag);
     let objects = match collect(repository, &wanted) {
         Ok(objects) => objects,
         // what concerns this entry alone is its refusal; a repository that cannot be read is everybody's

@@ -26,7 +26,7 @@ fn entries(name: &str) -> (Vec<(String, Value)>, CellFormat) {
 /// What a namespace of these entries alone becomes; `None` when it is refused.
 fn merged(entries: &[(String, Value)], format: CellFormat) -> Option<serde_json::Value> {
     let mut builder = PlaintextBuilder::new();
-    merge_file(&mut builder, "n", format, entries)?;
+    merge_file(&mut builder, "n", format, entries, None)?;
     let (plaintext, _) = builder.finish();
     let mut root: serde_json::Value = serde_json::from_slice(plaintext.expose()).unwrap();
     Some(root["n"].take())

@@ -1,15 +1,23 @@
 //! The cells of a pack: each read from the commit or proved absent, and opened by a key that the policy names.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use packproof_artifact::matrix::{CellFormat, CellPath};
+use packproof_artifact::{
+    manifest::Manifest,
+    matrix::{CellFormat, CellPath},
+    schema::Schema,
+    sidecar::{pending_keys, sidecar_path},
+};
 use packproof_receipt::{
-    policy::{CellKeys, MissingCells, Pack},
+    policy::{CellKeys, MissingCells, Pack, Pending},
     statement::{Dependency, KeyEntry as EntryFact, Role},
 };
 use packproof_sops::{Cell, Format, KeyEntry};
 
-use super::objects::{Found, Reader, absent, blob_fact};
+use super::{
+    objects::{Found, Reader, absent, blob_fact},
+    schemas::Schemas,
+};
 use crate::pack::PackError;
 
 /// One cell with the entry that opens it.
@@ -19,6 +27,8 @@ pub struct VerifiedCell {
     pub(in crate::pack) format: CellFormat,
     pub(in crate::pack) cell: Cell,
     pub(in crate::pack) opener: Opener,
+    /// What its values must satisfy.
+    pub(in crate::pack) schema: Option<Arc<Schema>>,
 }
 
 /// The key entry of a cell that the policy allows: the first such entry, with no fallback.
@@ -46,10 +56,13 @@ pub enum Opener {
 pub(super) fn read_cells(
     pack: &Pack,
     reader: &Reader<'_>,
+    manifest: &Manifest,
     wanted: Vec<CellPath>,
 ) -> Result<(Vec<VerifiedCell>, Vec<Dependency>), PackError> {
     let (mut cells, mut facts) = (Vec::new(), Vec::new());
+    let mut schemas = Schemas::new(pack, manifest);
     for CellPath { namespace, path, format, .. } in wanted {
+        let schema = schemas.of(&namespace, reader)?;
         let file = match reader.read(&path)? {
             Found::File(file) => file,
             Found::NotRegular => return Err(PackError::CellNotRegular(path)),
@@ -72,10 +85,34 @@ pub(super) fn read_cells(
         let mut fact = blob_fact(&path, Role::Cell, &file);
         fact.annotations.namespace = Some(namespace.clone());
         fact.annotations.key_entries = entry_facts(cell.entries(), used);
+        fact.annotations.schema = schema.as_ref().map(|(path, _)| path.clone());
+        let sidecar = read_sidecar(pack, reader, &mut fact)?;
         facts.push(fact);
-        cells.push(VerifiedCell { namespace, path, format, cell, opener });
+        facts.extend(sidecar);
+        let schema = schema.map(|(_, schema)| schema);
+        cells.push(VerifiedCell { namespace, path, format, cell, opener, schema });
     }
+    facts.extend(schemas.into_facts()?);
     Ok((cells, facts))
+}
+
+/// Looks at a cell's sidecar where the policy says so; its pending keys enter the cell's fact.
+fn read_sidecar(pack: &Pack, reader: &Reader<'_>, cell: &mut Dependency) -> Result<Option<Dependency>, PackError> {
+    let Some(rule) = pack.pending else { return Ok(None) };
+    let path = sidecar_path(&cell.name);
+    let file = match reader.read(&path)? {
+        Found::File(file) => file,
+        Found::NotRegular => return Err(PackError::CellNotRegular(path)),
+        Found::Absent => return Ok(None),
+    };
+    let keys = pending_keys(file.body).map_err(|error| PackError::Sidecar { path: path.clone(), error })?;
+    if rule == Pending::Refuse && !keys.is_empty() {
+        return Err(PackError::Pending(cell.name.clone()));
+    }
+    cell.annotations.pending_keys = keys;
+    let mut fact = blob_fact(&path, Role::Sidecar, &file);
+    fact.annotations.namespace.clone_from(&cell.annotations.namespace);
+    Ok(Some(fact))
 }
 
 /// The first entry, in file order, for a key that the policy names.
