@@ -72,7 +72,7 @@ fn requests_with_other_objects_than_the_commit_needs() {
         ),
         ("a blob called tree", |r| r.objects.last_mut().unwrap().kind = "tree".into(), "missing_object", "refused"),
         ("an object of no kind", |r| r.objects[0].kind = "note".into(), "request_malformed", "usage"),
-        ("a tag", |r| r.objects[0].kind = "tag".into(), "request_malformed", "usage"),
+        ("a commit called tag", |r| r.objects[0].kind = "tag".into(), "missing_object", "refused"),
         ("another commit id", |r| r.commit = "0".repeat(40), "missing_object", "refused"),
         ("a short commit id", |r| r.commit.truncate(12), "invalid_object_id", "refused"),
         ("a commit id in capitals", |r| r.commit = "A".repeat(40), "invalid_object_id", "refused"),

@@ -15,7 +15,13 @@ fn policies_that_share_keys_or_say_what_is_not_enforced() {
     let quoted = |text: &str| format!("\"{text}\"");
     let dev_recipient = "age1h37dyextx2m9glj2h4rhgy03awa9xmel699x6dq2mhu5f3f5zv2suk6lak";
     let public_key = world.verify_key("production");
-    let rows: [Row; 15] = [
+    let signers = "signers = [\"release\"]";
+    let approvals = |threshold: u8, from: &str| {
+        format!("{signers}\napprovals = {{ threshold = {threshold}, from = [\"{from}\"] }}")
+    };
+    let key = std::fs::read_to_string(world.path("release.pub")).unwrap();
+    let second = format!("[[source.signer]]\nname = \"second\"\nprincipal = \"b\"\nssh = \"{}\"\n\n", key.trim_end());
+    let rows: [Row; 18] = [
         ("a signer's key for two environments", signer_dev.clone(), signer.clone(), "policy_shared_key"),
         ("a signer for two environments", world.verify_key("dev"), public_key, "policy_shared_key"),
         ("one key for cells and envelope", envelope.clone(), cells.clone(), "policy_shared_key"),
@@ -35,20 +41,13 @@ fn policies_that_share_keys_or_say_what_is_not_enforced() {
         ("an entry twice", quoted("production"), quoted("dev"), "policy_duplicate"),
         ("an unknown member", "max_ttl_seconds".to_owned(), "max_ttl_secs".to_owned(), "policy_syntax"),
         ("another schema", "schema = 1".to_owned(), "schema = 2".to_owned(), "policy_schema"),
-        ("SHA-256 objects", quoted("sha1"), quoted("sha256"), "policy_not_supported"),
-        (
-            "approvals",
-            "signers = [\"release\"]".to_owned(),
-            "signers = [\"release\"]\napprovals = { threshold = 1, from = [\"release\"] }".to_owned(),
-            "policy_not_supported",
-        ),
-        ("nobody signs", "signers = [\"release\"]".to_owned(), "signers = []".to_owned(), "policy_value"),
-        (
-            "an unknown signer",
-            "signers = [\"release\"]".to_owned(),
-            "signers = [\"nobody\"]".to_owned(),
-            "policy_unknown_signer",
-        ),
+        ("objects of no known format", quoted("sha1"), quoted("md5"), "policy_value"),
+        ("more approvals than people", signers.to_owned(), approvals(2, "release"), "policy_value"),
+        ("approvals by nobody", signers.to_owned(), approvals(0, "release"), "policy_value"),
+        ("an unknown approver", signers.to_owned(), approvals(1, "nobody"), "policy_unknown_signer"),
+        ("one SSH key under two names", "[kms]".to_owned(), format!("{second}[kms]"), "policy_duplicate"),
+        ("nobody signs", signers.to_owned(), "signers = []".to_owned(), "policy_value"),
+        ("an unknown signer", signers.to_owned(), "signers = [\"nobody\"]".to_owned(), "policy_unknown_signer"),
         (
             "a multi-Region key",
             "key/de300000-0000-4000-8000-000000000002".to_owned(),
