@@ -8,6 +8,8 @@
 //! | [`peers`] | programs of others that only some tests need |
 //! | [`process`] | a command that has ended |
 //! | [`repo`] | a git repository with signed commits |
+//! | [`forge`] | git objects, signatures and approvals made by hand |
+//! | [`people`] | approvers and a certificate authority |
 //! | [`world`] | local mode running, with sealed keys and a repository that it packs |
 //! | [`wire`] | the protocol spoken byte by byte, as a hostile host would |
 //! | [`canary`] | values that must be nowhere |
@@ -16,7 +18,9 @@
 
 pub mod canary;
 pub mod demo;
+pub mod forge;
 pub mod peers;
+pub mod people;
 pub mod process;
 pub mod programs;
 pub mod repo;

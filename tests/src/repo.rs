@@ -15,7 +15,7 @@ pub struct Repo {
     home: PathBuf,
 }
 
-/// How a commit is made.
+/// How a commit or tag is made.
 #[derive(Clone, Copy, Default)]
 pub struct Commit<'a> {
     /// The SSH key that signs it; nobody without.
@@ -44,18 +44,23 @@ pub fn ssh_key(path: &Path) {
 }
 
 impl Repo {
-    /// A repository in `dir` with the demo's files, not committed yet.
-    pub fn of_demo(home: &Path, dir: &Path) -> Self {
+    /// A repository in `dir` with the demo's files, not committed yet; its objects are `sha1` or `sha256`.
+    pub fn of_demo(home: &Path, dir: &Path, object_format: &str) -> Self {
         copy(&demo::path("repo"), dir);
         let repo = Self { dir: dir.to_owned(), home: home.to_owned() };
-        repo.git(&["init", "--quiet", "--initial-branch=main"]);
+        repo.git(&["init", "--quiet", "--initial-branch=main", "--object-format", object_format]);
         repo
+    }
+
+    /// A git command in this repository.
+    pub fn command(&self) -> Command {
+        git(&self.home, &self.dir)
     }
 
     /// Runs git and returns what it printed, without the last line end.
     #[track_caller]
     pub fn git(&self, args: &[&str]) -> String {
-        let outcome = Outcome::of(git(&self.home, &self.dir).args(args)).ok();
+        let outcome = Outcome::of(self.command().args(args)).ok();
         outcome.stdout.strip_suffix('\n').unwrap_or(&outcome.stdout).to_owned()
     }
 
@@ -63,16 +68,33 @@ impl Repo {
     #[track_caller]
     pub fn commit(&self, commit: Commit<'_>) -> String {
         self.git(&["add", "--all"]);
-        let mut git = git(&self.home, &self.dir);
+        let mut git = self.signing(commit);
+        if commit.key.is_some() {
+            git.args(["-c", "commit.gpgsign=true"]);
+        }
+        let _ = Outcome::of(git.args(["commit", "--quiet", "--allow-empty", "--message", "a change"])).ok();
+        self.git(&["rev-parse", "HEAD"])
+    }
+
+    /// Makes an annotated tag of `target`; returns the tag's id.
+    #[track_caller]
+    pub fn tag(&self, name: &str, target: &str, tag: Commit<'_>) -> String {
+        let mut git = self.signing(tag);
+        git.args(["tag", if tag.key.is_some() { "--sign" } else { "--annotate" }, "--message", "a tag", name, target]);
+        let _ = Outcome::of(&mut git).ok();
+        self.git(&["rev-parse", &format!("refs/tags/{name}")])
+    }
+
+    /// A git command that signs with a key, on a date.
+    pub fn signing(&self, commit: Commit<'_>) -> Command {
+        let mut git = self.command();
         if let Some(key) = commit.key {
             git.args(["-c", "gpg.format=ssh", "-c"]).arg(format!("user.signingkey={}", key.display()));
-            git.args(["-c", "commit.gpgsign=true"]);
         }
         if let Some(date) = commit.date {
             git.env("GIT_AUTHOR_DATE", date).env("GIT_COMMITTER_DATE", date);
         }
-        let _ = Outcome::of(git.args(["commit", "--quiet", "--allow-empty", "--message", "a change"])).ok();
-        self.git(&["rev-parse", "HEAD"])
+        git
     }
 
     /// Throws away whatever is not committed, and goes back to `commit`.

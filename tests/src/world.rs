@@ -127,6 +127,11 @@ pub struct Verify {
 impl World {
     /// Sets everything up as a user does, with the commands alone.
     pub fn start() -> Self {
+        Self::start_with("sha1")
+    }
+
+    /// The same for a repository of `sha1` or `sha256` objects.
+    pub fn start_with(object_format: &str) -> Self {
         let dir = TempDir::with_prefix("packproof-").unwrap();
         let at = |name: &str| dir.path().join(name);
         for folder in ["home", "logs", "out", "keys"] {
@@ -134,7 +139,7 @@ impl World {
         }
         ssh_key(&at("release"));
         ssh_key(&at("other"));
-        let repo = Repo::of_demo(&at("home"), &at("repo"));
+        let repo = Repo::of_demo(&at("home"), &at("repo"), object_format);
         let base = repo.commit(Commit { key: Some(&at("release")), date: None });
         let (port, lock) = free_port();
         let program = program("packproof-local");
@@ -425,15 +430,19 @@ impl World {
 
     /// The request that a pack of the repository's `HEAD` sends.
     pub fn request(&self, environment: &str) -> PackRequest {
-        let commit = self.repo.git(&["rev-parse", "HEAD"]);
+        self.request_of(environment, &self.repo.git(&["rev-parse", "HEAD"]), None)
+    }
+
+    /// The request that a pack of this commit sends, with the tag whose signature is to count.
+    pub fn request_of(&self, environment: &str, commit: &str, tag: Option<&str>) -> PackRequest {
         let objects = collect(
             &Repository::new(&self.repo.dir),
             &Wanted {
-                commit: &commit,
-                tag: None,
+                commit,
+                tag,
+                object_format: &self.repo.git(&["rev-parse", "--show-object-format"]),
                 schemas: Vec::new(),
                 sidecars: false,
-                object_format: "sha1",
                 manifest: "clef.yaml",
                 identity: IDENTITY,
                 environment,
@@ -444,8 +453,8 @@ impl World {
         PackRequest {
             identity: IDENTITY.to_owned(),
             environment: environment.to_owned(),
-            commit,
-            tag: None,
+            commit: commit.to_owned(),
+            tag: tag.map(str::to_owned),
             objects: objects.unwrap(),
             approvals: Vec::new(),
             ttl_seconds: None,

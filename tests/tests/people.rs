@@ -7,8 +7,8 @@ use std::{
 
 use packproof_tests::{
     demo::IDENTITY,
-    process::Outcome,
-    repo::{Commit, git, ssh_key},
+    people::{Person, certified, introduce},
+    repo::Commit,
     world::{Pack, Packed, World},
 };
 use serde_json::Value;
@@ -16,28 +16,14 @@ use serde_json::Value;
 /// A world whose policy knows two approvers and a certificate authority, and asks for two approvals in dev.
 fn world() -> World {
     let mut world = World::start();
-    for name in ["alice", "bob", "carol", "authority"] {
-        ssh_key(&world.path(name));
-    }
-    let key = |name: &str| fs::read_to_string(world.path(&format!("{name}.pub"))).unwrap().trim().to_owned();
-    let person = |name: &str| {
-        format!("[[source.signer]]\nname = \"{name}\"\nprincipal = \"{name}@acme.example\"\nssh = \"{}\"\n", key(name))
-    };
-    let authority = format!(
-        "[[source.signer]]\nname = \"staff\"\nprincipal = \"*@staff.acme.example\"\nssh = \"{}\"\ncert_authority = true\n",
-        key("authority")
-    );
-    let people = format!("{}{}{authority}[kms]", person("alice"), person("bob"));
-    let policy = world.changed_policy("people.toml", "[kms]", &people);
-    let text = fs::read_to_string(&policy).unwrap();
-    let (head, dev) = text.split_once("environment = \"dev\"").unwrap();
+    let people = [
+        Person::plain("alice", "alice@acme.example"),
+        Person::plain("bob", "bob@acme.example"),
+        Person::authority("staff", "*@staff.acme.example"),
+    ];
     let rule = "approvals = { threshold = 2, from = [\"alice\", \"bob\", \"staff\"] }";
-    let signers = "signers = [\"release\", \"staff\"]";
-    let dev = dev.replacen("signers = [\"release\"]", &format!("{signers}\n{rule}"), 1);
-    fs::write(&policy, format!("{head}environment = \"dev\"{dev}")).unwrap();
-    fs::rename(&policy, world.policy()).unwrap();
-    let policy = world.policy();
-    world.up(&policy, &["--pin"]);
+    let dev = format!("signers = [\"release\", \"staff\"]\n{rule}");
+    introduce(&mut world, &people, [("dev", &dev), ("production", "signers = [\"release\"]")]);
     world
 }
 
@@ -69,17 +55,6 @@ fn facts(world: &World, packed: &Packed) -> Value {
     outcome.ok().json()["facts"].clone()
 }
 
-/// A key with a certificate by the world's authority.
-fn certified(world: &World, name: &str, principals: &str) -> PathBuf {
-    let key = world.path(name);
-    ssh_key(&key);
-    let mut command = world.plain_command(Path::new("ssh-keygen"));
-    command.arg("-q").arg("-s").arg(world.path("authority")).args(["-I", &format!("{name}-laptop"), "-n", principals]);
-    command.args(["-V", "-1h:+1h"]).arg(key.with_extension("pub"));
-    let _ = world.run(&mut command).ok();
-    world.path(&format!("{name}-cert.pub"))
-}
-
 #[test]
 fn two_others_approve_and_the_receipt_names_them() {
     let world = world();
@@ -99,7 +74,7 @@ fn two_others_approve_and_the_receipt_names_them() {
     assert!(human.contains("approved by    alice (alice@acme.example), SHA256:"), "{human}");
 
     // the same by hand, with a certificate that ssh-keygen finds beside the key
-    certified(&world, "dave", "dave@staff.acme.example");
+    certified(&world, "dave", "staff", "dave@staff.acme.example", &[]);
     let mut command = world.command("packproof");
     command.args(["approve", IDENTITY, "dev", "--print", "--dir"]).arg(&world.repo.dir);
     let text = world.run(command.arg("--policy").arg(world.policy())).ok().stdout.clone();
@@ -119,9 +94,7 @@ fn two_others_approve_and_the_receipt_names_them() {
 fn a_signed_tag_counts_in_place_of_the_commits_signature() {
     let world = world();
     world.repo.commit(Commit { key: None, date: None });
-    let mut tag = git(&world.path("home"), &world.repo.dir);
-    tag.args(["-c", "gpg.format=ssh", "-c"]).arg(format!("user.signingkey={}", world.path("release").display()));
-    let _ = Outcome::of(tag.args(["tag", "--sign", "--message", "signed", "v1"])).ok();
+    world.repo.tag("v1", "HEAD", Commit { key: Some(&world.path("release")), date: None });
     let mut pack = world.pack("production");
     let (outcome, _) = world.run_pack(&pack, true);
     assert_eq!(outcome.json()["code"], "unsigned");
@@ -129,7 +102,7 @@ fn a_signed_tag_counts_in_place_of_the_commits_signature() {
     let packed = world.packed(&pack);
     assert_eq!(facts(&world, &packed)["tag"], "v1");
     // an unsigned tag is as good as none
-    let _ = Outcome::of(git(&world.path("home"), &world.repo.dir).args(["tag", "--message", "m", "v2"])).ok();
+    world.repo.tag("v2", "HEAD", Commit::default());
     pack.commit = Some("v2".to_owned());
     assert_eq!(world.run_pack(&pack, true).0.json()["code"], "unsigned");
 }
@@ -137,7 +110,7 @@ fn a_signed_tag_counts_in_place_of_the_commits_signature() {
 #[test]
 fn a_certificate_of_the_authority_signs_commits() {
     let world = world();
-    let certificate = certified(&world, "erin", "erin@staff.acme.example");
+    let certificate = certified(&world, "erin", "staff", "erin@staff.acme.example", &[]);
     // git has ssh-keygen sign with the certificate
     let id = world.repo.commit(Commit { key: Some(&certificate), date: None });
     let alice = approve(&world, &world.path("alice"), &[]);

@@ -198,7 +198,7 @@ fn link(world: &World, target: &str, path: &str) {
 fn manifests_that_ask_for_what_the_policy_does_not_name() {
     refuses_each(&[
         (
-            "a namespace",
+            "a namespace that the policy does not list",
             "dev",
             |world| {
                 world.repo.replace(
@@ -211,7 +211,7 @@ fn manifests_that_ask_for_what_the_policy_does_not_name() {
             "namespace_not_in_policy",
         ),
         (
-            "a recipient",
+            "a recipient of the manifest's own",
             "dev",
             |world| {
                 let manifest = world.repo.read("clef.yaml");
@@ -222,7 +222,7 @@ fn manifests_that_ask_for_what_the_policy_does_not_name() {
             "recipient_not_in_policy",
         ),
         (
-            "an envelope key",
+            "an envelope key of the manifest's own",
             "production",
             |world| {
                 world.repo.replace("clef.yaml", &demo::arn("envelope-production"), &demo::arn("signer-production"));
