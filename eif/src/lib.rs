@@ -1,10 +1,14 @@
 //! Images: what they are made of and what they measure.
 //!
 //! This version lays out the two canonical ramdisks, measures an image for a policy, and writes a release directory. It
-//! does not write or read EIF containers yet; `SPEC.md` beside this crate fixes the ramdisks byte for byte.
+//! does not write EIF files yet and reads hostile ones; `SPEC.md` beside this crate fixes the ramdisks byte for byte.
 #![forbid(unsafe_code)]
 
+pub mod certificate;
 pub mod cli;
+pub mod cpio;
+pub mod image;
+pub mod signature;
 
 use std::{
     fs, io,
