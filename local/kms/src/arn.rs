@@ -1,4 +1,4 @@
-//! Key ARNs.
+//! ARNs of keys and aliases.
 
 use crate::policy::IamArn;
 
@@ -52,6 +52,56 @@ impl KeyArn {
     }
 }
 
+/// `arn:aws:kms:REGION:ACCOUNT:alias/NAME`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct AliasArn {
+    text: String,
+    region: String,
+    account: String,
+    name: String,
+}
+
+/// With its `alias/` (service model).
+const MAX_ALIAS_LENGTH: usize = 256;
+
+impl AliasArn {
+    /// Reads an alias's ARN, or its name alone, which is then of this region and account; `None` for anything else.
+    pub(crate) fn named(text: &str, region: &str, account: &str) -> Option<Self> {
+        if text.starts_with("alias/") {
+            return Self::parse(&format!("arn:aws:kms:{region}:{account}:{text}"));
+        }
+        Self::parse(text)
+    }
+
+    /// Reads an alias's ARN.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (head, rest) = text.rsplit_once(":alias/")?;
+        // Region and account have the form that they have for a key.
+        let key = KeyArn::parse(&format!("{head}:key/x"))?;
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"/_-".contains(&b);
+        let name = format!("alias/{rest}");
+        let valid = !rest.is_empty() && rest.bytes().all(plain) && name.len() <= MAX_ALIAS_LENGTH;
+        valid.then(|| Self { text: text.to_owned(), region: key.region, account: key.account, name })
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn region(&self) -> &str {
+        &self.region
+    }
+
+    pub(crate) fn account(&self) -> &str {
+        &self.account
+    }
+
+    /// `alias/NAME`.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,5 +122,25 @@ mod tests {
         ] {
             assert!(KeyArn::parse(bad).is_none(), "{bad}");
         }
+    }
+
+    #[test]
+    fn reads_aliases_by_name_and_arn() {
+        let arn = "arn:aws:kms:eu-west-1:111122223333:alias/app/prod_1-x";
+        let alias = AliasArn::named("alias/app/prod_1-x", "eu-west-1", "111122223333").unwrap();
+        assert_eq!((alias.as_str(), alias.name()), (arn, "alias/app/prod_1-x"));
+        assert_eq!(AliasArn::parse(arn).unwrap(), alias);
+        for bad in [
+            "alias/",
+            "alias/a:b",
+            "alias/a b",
+            "app",
+            "arn:aws:kms:eu-west-1:111122223333:key/app",
+            "arn:aws:kms:eu-west-1:1111:alias/app",
+            "arn:aws:kms:eu-west-1:111122223333:alias/a:alias/b",
+        ] {
+            assert!(AliasArn::named(bad, "eu-west-1", "111122223333").is_none(), "{bad}");
+        }
+        assert!(AliasArn::named(&format!("alias/{}", "a".repeat(251)), "eu-west-1", "111122223333").is_none());
     }
 }

@@ -31,8 +31,8 @@ const LOGGED_PCRS: [u8; 5] = [1, 2, 3, 4, 8];
 pub(crate) struct Trail {
     /// `requestParameters`, without secrets.
     pub(crate) parameters: Map<String, Value>,
-    /// The key the call is about, once found.
-    pub(crate) key: Option<KeyArn>,
+    /// The keys the call is about, once found.
+    pub(crate) keys: Vec<KeyArn>,
     /// The policy statement that decided.
     pub(crate) statement: Option<String>,
     /// `additionalEventData.recipient`, written on success only.
@@ -109,7 +109,7 @@ fn event(call: &Call<'_>, trail: &Trail, error: Option<&ServiceError>, event_id:
         "responseElements": null,
         "requestID": call.request_id,
         "eventID": event_id,
-        "readOnly": !matches!(call.operation, "CreateKey" | "PutKeyPolicy"),
+        "readOnly": !matches!(call.operation, "CreateAlias" | "CreateKey" | "PutKeyPolicy"),
         "eventType": "AwsApiCall",
         "managementEvent": true,
         "eventCategory": "Management",
@@ -132,11 +132,12 @@ fn event(call: &Call<'_>, trail: &Trail, error: Option<&ServiceError>, event_id:
     if !additional.is_empty() {
         members.insert("additionalEventData".into(), additional.into());
     }
-    if let Some(key) = &trail.key {
-        members.insert(
-            "resources".into(),
-            json!([{ "accountId": key.account(), "type": "AWS::KMS::Key", "ARN": key.as_str() }]),
-        );
-    }
+    // GenerateRandom has an empty list in CloudTrail too.
+    let resources: Vec<Value> = trail
+        .keys
+        .iter()
+        .map(|key| json!({ "accountId": key.account(), "type": "AWS::KMS::Key", "ARN": key.as_str() }))
+        .collect();
+    members.insert("resources".into(), resources.into());
     event
 }

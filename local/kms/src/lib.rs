@@ -13,8 +13,9 @@
 //! The state directory, used by one process at a time, holds `state.json` (principals and keys), `ca.pem` and `ca-key.pem`, the
 //! event log [`EVENTS_FILE`] and, when a test puts it there, [`FAULTS_FILE`]. All are readable by their owner only.
 //!
-//! Operations: `Encrypt`, `Decrypt`, `GenerateDataKey`, `DescribeKey`, `GetKeyPolicy`, `PutKeyPolicy`, `CreateKey`. All
-//! others are `UnknownOperationException`. There are no aliases, grants, tags, IAM policies or asymmetric keys.
+//! Operations: `Encrypt`, `Decrypt`, `ReEncrypt`, `GenerateDataKey`, `GenerateDataKeyWithoutPlaintext`, `GenerateRandom`,
+//! `CreateKey`, `DescribeKey`, `GetKeyPolicy`, `PutKeyPolicy`, `CreateAlias`, `ListAliases`. All others are
+//! `UnknownOperationException`. There are no grants, tags, IAM policies or asymmetric keys.
 //!
 //! For development and tests. Its keys lie in a file; it protects nothing against whoever can read that.
 #![forbid(unsafe_code)]

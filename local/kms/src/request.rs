@@ -56,6 +56,54 @@ pub(crate) struct GenerateDataKey {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct GenerateDataKeyWithoutPlaintext {
+    pub(crate) key_id: Option<String>,
+    pub(crate) encryption_context: Option<TextMap>,
+    pub(crate) key_spec: Option<String>,
+    pub(crate) number_of_bytes: Option<usize>,
+    pub(crate) grant_tokens: Option<Vec<String>>,
+    pub(crate) dry_run: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct GenerateRandom {
+    pub(crate) number_of_bytes: Option<usize>,
+    pub(crate) custom_key_store_id: Option<String>,
+    pub(crate) recipient: Option<RecipientInfo>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct ReEncrypt {
+    pub(crate) ciphertext_blob: Option<Blob>,
+    pub(crate) source_key_id: Option<String>,
+    pub(crate) source_encryption_context: Option<TextMap>,
+    pub(crate) source_encryption_algorithm: Option<String>,
+    pub(crate) destination_key_id: Option<String>,
+    pub(crate) destination_encryption_context: Option<TextMap>,
+    pub(crate) destination_encryption_algorithm: Option<String>,
+    pub(crate) grant_tokens: Option<Vec<String>>,
+    pub(crate) dry_run: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct CreateAlias {
+    pub(crate) alias_name: Option<String>,
+    pub(crate) target_key_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct ListAliases {
+    pub(crate) key_id: Option<String>,
+    pub(crate) limit: Option<usize>,
+    pub(crate) marker: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct RecipientInfo {
     pub(crate) attestation_document: Option<Blob>,
     pub(crate) key_encryption_algorithm: Option<String>,

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 use crate::error::{Error, ServiceError};
 use crate::events::{Call, Trail};
-use crate::faults::Turn;
+use crate::faults::{Failure, Turn};
 use crate::operations::{Answer, Operation};
 use crate::{LocalKms, random, sigv4};
 
@@ -92,8 +92,10 @@ async fn respond(kms: &LocalKms, request: Request<Incoming>) -> Result<Response<
             let turn = kms.faults.turn().map_err(ServiceError::from);
             if let Ok(turn) = &turn {
                 tokio::time::sleep(turn.latency).await;
-                if turn.drop {
-                    return Err(Dropped);
+                match turn.failure {
+                    Some(Failure::Drop) => return Err(Dropped),
+                    Some(Failure::Unavailable) => return Ok(unavailable()),
+                    Some(Failure::Throttle | Failure::Internal) | None => {}
                 }
             }
             turn.and_then(|turn| handle(kms, &head, &body.to_bytes(), &turn, &request_id))
@@ -117,6 +119,14 @@ async fn respond(kms: &LocalKms, request: Request<Incoming>) -> Result<Response<
     Ok(response)
 }
 
+/// What stands before KMS answers when nothing behind it does.
+fn unavailable() -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from_static(b"<html>503 Service Unavailable</html>")));
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("text/html"));
+    response
+}
+
 /// Signature first, then the operation, then the log.
 fn handle(
     kms: &LocalKms,
@@ -138,10 +148,9 @@ fn handle(
     let operation = target.ok_or_else(unknown)?;
 
     let mut trail = Trail::default();
-    let answer = if turn.throttle {
-        Err(ServiceError::new("ThrottlingException", "Rate exceeded"))
-    } else {
-        Operation {
+    let answer = match turn.failure.and_then(Failure::error) {
+        Some(error) => Err(error),
+        None => Operation {
             store: &kms.store,
             root_der: &kms.root_der,
             principal: &signed.principal,
@@ -150,7 +159,7 @@ fn handle(
             faults: turn,
             trail: &mut trail,
         }
-        .run(operation, body)
+        .run(operation, body),
     };
     let call = Call {
         operation,
@@ -161,7 +170,7 @@ fn handle(
         time: now,
     };
     kms.events.write(&call, &trail, answer.as_ref().err())?;
-    answer
+    Ok(kms.faults.answer(operation, answer?, turn))
 }
 
 /// A header that is there exactly once, as text.

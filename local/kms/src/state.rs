@@ -12,7 +12,7 @@ use packproof_secret::{Secret, SecretBytes, SecretString};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::arn::KeyArn;
+use crate::arn::{AliasArn, KeyArn};
 use crate::encoding::{Blob, SecretText};
 use crate::error::Error;
 use crate::policy::{IamArn, Policy};
@@ -25,6 +25,8 @@ const FORMAT: u32 = 1;
 const MAX_STATE_BYTES: u64 = 256 * 1024 * 1024;
 /// More than anybody makes by hand; a loop that creates keys ends here.
 pub(crate) const MAX_KEYS: usize = 1000;
+/// The same for aliases.
+pub(crate) const MAX_ALIASES: usize = 1000;
 
 /// Somebody with an access key. In AWS this would be an IAM user or the credentials of an assumed role.
 pub struct Principal {
@@ -71,12 +73,21 @@ pub(crate) struct Key {
     pub(crate) policy: Policy,
 }
 
+/// Another name of a key.
+#[derive(Clone)]
+pub(crate) struct Alias {
+    pub(crate) arn: AliasArn,
+    pub(crate) target: KeyArn,
+    pub(crate) created: UnixMillis,
+}
+
 /// What the file holds.
 #[derive(Clone, Default)]
 struct Inner {
     principals: Vec<Arc<Principal>>,
     /// By key id.
     keys: BTreeMap<String, Arc<Key>>,
+    aliases: BTreeMap<AliasArn, Alias>,
 }
 
 /// The state directory, taken for this process.
@@ -153,6 +164,28 @@ impl Store {
         })
     }
 
+    pub(crate) fn alias(&self, arn: &AliasArn) -> Option<Alias> {
+        self.inner().aliases.get(arn).cloned()
+    }
+
+    /// In the order of their ARNs.
+    pub(crate) fn aliases(&self) -> Vec<Alias> {
+        self.inner().aliases.values().cloned().collect()
+    }
+
+    pub(crate) fn alias_count(&self) -> usize {
+        self.inner().aliases.len()
+    }
+
+    /// Adds an alias; false when there is one of this ARN.
+    pub(crate) fn add_alias(&self, alias: Alias) -> Result<bool, Error> {
+        self.change(|inner| {
+            let new = !inner.aliases.contains_key(&alias.arn);
+            inner.aliases.entry(alias.arn.clone()).or_insert(alias);
+            Ok(new)
+        })
+    }
+
     /// Changes a copy, writes it, and only then takes it over: memory never holds what the file does not.
     fn change<T>(&self, change: impl FnOnce(&mut Inner) -> Result<T, Error>) -> Result<T, Error> {
         let mut inner = self.inner();
@@ -175,6 +208,17 @@ struct StateFile {
     format: u32,
     principals: Vec<PrincipalRecord>,
     keys: Vec<KeyRecord>,
+    /// Not there in a file from before there were aliases.
+    #[serde(default)]
+    aliases: Vec<AliasRecord>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AliasRecord {
+    arn: String,
+    key: String,
+    created_ms: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -216,10 +260,20 @@ fn to_json(inner: &Inner) -> Result<Zeroizing<Vec<u8>>, Error> {
             policy: key.policy_text.clone(),
         }
     });
-    let file = StateFile { format: FORMAT, principals: principals.collect(), keys: keys.collect() };
+    let aliases = inner.aliases.values().map(|alias| AliasRecord {
+        arn: alias.arn.as_str().to_owned(),
+        key: alias.target.as_str().to_owned(),
+        created_ms: alias.created.0,
+    });
+    let file = StateFile {
+        format: FORMAT,
+        principals: principals.collect(),
+        keys: keys.collect(),
+        aliases: aliases.collect(),
+    };
     // Large enough at once (JSON escapes a character into six at most), so that no grown copy is left behind.
     let texts: usize = file.keys.iter().map(|key| key.policy.len().saturating_add(key.description.len())).sum();
-    let records = file.keys.len().saturating_add(file.principals.len());
+    let records = file.keys.len().saturating_add(file.principals.len()).saturating_add(file.aliases.len());
     let room = texts.saturating_mul(6).saturating_add(records.saturating_mul(1024)).saturating_add(1024);
     let mut json = Zeroizing::new(Vec::with_capacity(room));
     serde_json::to_writer_pretty(&mut *json, &file)
@@ -262,6 +316,14 @@ fn load(path: &Path) -> Result<Inner, Error> {
             return Err(wrong("a key id is there twice"));
         }
     }
+    for record in file.aliases {
+        let arn = AliasArn::parse(&record.arn).ok_or_else(|| wrong("an alias's ARN is not one"))?;
+        let target = KeyArn::parse(&record.key).ok_or_else(|| wrong("a key's ARN is not one"))?;
+        let alias = Alias { arn: arn.clone(), target, created: UnixMillis(record.created_ms) };
+        if inner.aliases.insert(arn, alias).is_some() {
+            return Err(wrong("an alias is there twice"));
+        }
+    }
     Ok(inner)
 }
 
@@ -298,11 +360,18 @@ mod tests {
         assert!(matches!(store.put_policy(&arn, "{}".into()), Err(Error::Policy(_))));
         assert!(matches!(store.put_policy("arn", other.clone()), Err(Error::KeyNotFound { .. })));
         assert!(matches!(Store::open(dir.path()), Err(Error::InUse { .. })));
+        let alias = Alias {
+            arn: AliasArn::parse("arn:aws:kms:eu-west-1:111122223333:alias/app").unwrap(),
+            target: KeyArn::parse(&arn).unwrap(),
+            created: UnixMillis(2),
+        };
+        assert!(store.add_alias(alias.clone()).unwrap() && !store.add_alias(alias.clone()).unwrap());
         drop(store);
 
         let again = Store::open(dir.path()).unwrap();
         let found = again.principal(&ci.access_key_id).unwrap();
         assert_eq!(found.secret_access_key.expose(), ci.secret_access_key.expose());
+        assert_eq!(again.alias(&alias.arn).unwrap().target.as_str(), arn);
         let found = again.key("one").unwrap();
         assert_eq!(found.material.expose(), &[9; 32]);
         assert_eq!((found.policy_text.as_str(), found.origin), (other.as_str(), Origin::External));

@@ -7,77 +7,26 @@
 )]
 
 mod common;
+#[path = "common/enclave.rs"]
+mod enclave;
 
-use std::collections::BTreeMap;
-
-use aws_lc_rs::cipher::{AES_256, DecryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey};
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
-use aws_lc_rs::iv::FixedLength;
-use aws_lc_rs::rsa::{KeySize, OAEP_SHA256_MGF1SHA256, OaepPrivateDecryptingKey, PrivateDecryptingKey};
+use aws_lc_rs::rsa::{KeySize, PrivateDecryptingKey};
 use aws_sdk_kms::Client;
 use aws_sdk_kms::operation::decrypt::DecryptOutput;
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::{DataKeySpec, KeyEncryptionMechanism, RecipientInfo};
 use common::{AUTHOR, CI, Server, code, now, start};
+use enclave::{Enclave, recipient};
 use packproof_local_kms::Faults;
-use packproof_local_nsm::{MockNsm, Pki};
-use packproof_nsm::{AttestationRequest, Nsm};
-use packproof_receipt::time::UnixMillis;
+use packproof_local_nsm::Pki;
+use packproof_nsm::Nsm;
 use packproof_secret::Secret;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const ARN: &str = "arn:aws:kms:eu-west-1:111122223333:key/11111111-2222-3333-4444-555555555555";
 const MINUTE_MS: u64 = 60_000;
-
-/// An enclave with PCR0 to PCR2 of 7, 1 and 2, and its RSA key.
-struct Enclave {
-    nsm: MockNsm,
-    key: PrivateDecryptingKey,
-}
-
-impl Enclave {
-    fn new(pki: &Pki, pcr0: u8, clock: fn() -> UnixMillis) -> Self {
-        let pcrs = BTreeMap::from([(0, [pcr0; 48]), (1, [1; 48]), (2, [2; 48])]);
-        let nsm = MockNsm::new(pki, pcrs, Box::new(clock), None).unwrap();
-        Self { nsm, key: PrivateDecryptingKey::generate(KeySize::Rsa2048).unwrap() }
-    }
-
-    fn spki(&self) -> Vec<u8> {
-        let der: PublicKeyX509Der<'_> = self.key.public_key().as_der().unwrap();
-        der.as_ref().to_vec()
-    }
-
-    fn document_for(&self, public_key: Option<&[u8]>) -> Vec<u8> {
-        let request = AttestationRequest { user_data: None, nonce: None, public_key };
-        self.nsm.attest(&request).unwrap()
-    }
-
-    fn document(&self) -> Vec<u8> {
-        self.document_for(Some(&self.spki()))
-    }
-
-    /// Opens a `CiphertextForRecipient` of one chunk. The places are those of AWS's samples.
-    fn open(&self, envelope: &[u8]) -> Vec<u8> {
-        let key = OaepPrivateDecryptingKey::new(self.key.clone()).unwrap();
-        let mut content_key = vec![0; key.min_output_size()];
-        let content_key = key.decrypt(&OAEP_SHA256_MGF1SHA256, &envelope[131..387], &mut content_key, None).unwrap();
-        let iv: [u8; 16] = envelope[415..431].try_into().unwrap();
-        let length = usize::from(envelope[434]);
-        let mut content = envelope[435..435 + length].to_vec();
-        assert_eq!(envelope[435 + length..], [0; 10]);
-        let cipher =
-            PaddedBlockDecryptingKey::cbc_pkcs7(UnboundCipherKey::new(&AES_256, content_key).unwrap()).unwrap();
-        cipher.decrypt(&mut content, DecryptionContext::Iv128(FixedLength::from(iv))).unwrap().to_vec()
-    }
-}
-
-fn recipient(document: Vec<u8>) -> RecipientInfo {
-    RecipientInfo::builder()
-        .key_encryption_algorithm(KeyEncryptionMechanism::RsaesOaepSha256)
-        .attestation_document(Blob::new(document))
-        .build()
-}
 
 /// The shape of design section 8 for the image with PCR0 of 7: authors encrypt, the image decrypts and makes data keys.
 fn policy() -> Value {
@@ -165,6 +114,21 @@ async fn generates_data_keys_for_the_enclave() {
     let again = again.recipient(recipient(enclave.document())).send().await.unwrap();
     assert_eq!(enclave.open(again.ciphertext_for_recipient().unwrap().as_ref()), data_key);
     assert_eq!(code(generate().send().await), "AccessDeniedException");
+}
+
+#[tokio::test]
+async fn generates_random_bytes_for_the_enclave() {
+    let setup = setup().await;
+    let enclave = setup.enclave();
+    let asked = || setup.ci.generate_random().number_of_bytes(40).recipient(recipient(enclave.document()));
+    let random = asked().send().await.unwrap();
+    assert!(random.plaintext().is_none());
+    let opened = enclave.open(random.ciphertext_for_recipient().unwrap().as_ref());
+    let again = asked().send().await.unwrap();
+    assert!(opened.len() == 40 && opened != enclave.open(again.ciphertext_for_recipient().unwrap().as_ref()));
+    let event = setup.server.events().pop().unwrap();
+    assert_eq!((&event["eventName"], &event["resources"]), (&json!("GenerateRandom"), &json!([])));
+    assert_eq!(event["additionalEventData"]["recipient"]["attestationDocumentEnclaveImageDigest"], "07".repeat(48));
 }
 
 #[tokio::test]
@@ -284,4 +248,31 @@ async fn misbehaves_on_request() {
     let answer = setup.decrypt(enclave.document()).await.unwrap();
     assert_eq!(answer.key_id(), Some(other.as_str()));
     assert!(answer.ciphertext_for_recipient().is_some());
+}
+
+#[tokio::test]
+async fn damages_ciphertexts_and_answers_stale_on_request() {
+    let setup = setup().await;
+    let enclave = setup.enclave();
+    let envelope = |answer: DecryptOutput| answer.ciphertext_for_recipient.unwrap().into_inner();
+    let first = envelope(setup.decrypt(enclave.document()).await.unwrap());
+
+    setup.server.kms.set_faults(Faults { cut_recipient_bytes: 3, ..Faults::default() });
+    assert_eq!(envelope(setup.decrypt(enclave.document()).await.unwrap()).len(), first.len() - 3);
+    // The first byte of AWS's message is that of a SEQUENCE.
+    setup.server.kms.set_faults(Faults { flip_recipient_byte: Some(0), ..Faults::default() });
+    assert_eq!(envelope(setup.decrypt(enclave.document()).await.unwrap())[0], first[0] ^ 1);
+
+    setup.server.kms.set_faults(Faults::default());
+    let last = envelope(setup.decrypt(enclave.document()).await.unwrap());
+    assert_ne!(last, first, "another content key each time");
+    setup.server.kms.set_faults(Faults { answer_stale: true, ..Faults::default() });
+    let next = Enclave::new(&setup.pki, 7, now);
+    for _ in 0..2 {
+        let stale = envelope(setup.decrypt(next.document()).await.unwrap());
+        assert!(stale == last && enclave.open(&stale) == b"hello", "for the key of the call before");
+    }
+    // It is no way around the policy.
+    let other = Enclave::new(&setup.pki, 8, now);
+    assert_eq!(setup.decrypt(other.document()).await.unwrap_err(), "AccessDeniedException");
 }

@@ -160,6 +160,32 @@ fn operators_on_one_value() {
 }
 
 #[test]
+fn operators_on_arns_match_part_by_part() {
+    let allows_with = |operator: &str, value: &str| {
+        let policy = policy(&[one("Allow", json!({ "Condition": { operator: { "aws:PrincipalArn": value } } }))]);
+        allows(&policy, &plain())
+    };
+    for operator in ["ArnLike", "ArnEquals", "ArnLikeIfExists"] {
+        assert!(allows_with(operator, "arn:aws:iam::111122223333:role/*"), "{operator}");
+        assert!(allows_with(operator, "arn:*:iam::*:role/c?"), "{operator}");
+        assert!(!allows_with(operator, "arn:aws:iam::444455556666:role/*"), "{operator}");
+        assert!(!allows_with(operator, "arn:aws:iam:*:role/ci:x"), "{operator}");
+    }
+    assert!(
+        !allows_with("ArnNotLike", "arn:aws:iam::*:role/ci") && allows_with("ArnNotEquals", "arn:aws:iam::*:role/x")
+    );
+    for (key, value) in [
+        ("kms:EncryptionContext:a", "arn:aws:iam::1:role/ci"),
+        ("aws:PrincipalArn", "*"),
+        ("aws:PrincipalArn", "role/ci"),
+    ] {
+        let statement = one("Deny", json!({ "Sid": "s", "Condition": { "ArnNotLike": { key: value } } }));
+        let element = format!("ArnNotLike on {key}");
+        assert_eq!(refusal(&statement), PolicyError::Unsupported { statement: "s".into(), element });
+    }
+}
+
+#[test]
 fn several_values_are_alternatives_and_for_negated_operators_none_may_match() {
     for (operator, prod, test, other) in [
         ("StringEquals", true, true, false),
@@ -401,7 +427,7 @@ fn unknown_operators_and_condition_keys_are_refused_by_name() {
         "StringEqual",
         "stringequals",
         "NumericEquals",
-        "ArnLike",
+        "ArnMatches",
         "DateLessThan",
         "IpAddress",
         "NullIfExists",

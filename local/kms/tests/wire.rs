@@ -228,7 +228,7 @@ async fn creates_and_describes_keys() {
 async fn operations_that_are_not_there_say_so() {
     let (_dir, server, client) = server().await;
     assert_eq!(code(client.list_keys().send().await), "UnknownOperationException");
-    assert_eq!(code(client.generate_random().number_of_bytes(1).send().await), "UnknownOperationException");
+    assert_eq!(code(client.delete_alias().alias_name("alias/a").send().await), "UnknownOperationException");
 
     let mut sender = connect(server.port, Arc::new(tls(server.kms.ca_pem())), "127.0.0.1").await.unwrap();
     let post = |uri: &str, kind: &str, body: Vec<u8>| {
@@ -285,6 +285,14 @@ async fn faults_come_from_the_file_at_run_time() {
     put(json!({ "throttle_next": 1, "drop_next": 1 }));
     assert!(matches!(describe().await, Err(SdkError::DispatchFailure(_))));
     assert_eq!(code(describe().await), "ThrottlingException");
+    assert!(describe().await.is_ok());
+
+    put(json!({ "fail_next": 1, "unavailable_next": 1 }));
+    assert_eq!(code(describe().await), "KMSInternalException");
+    match describe().await {
+        Err(SdkError::ServiceError(error)) => assert_eq!(error.raw().status().as_u16(), 503),
+        other => panic!("{other:?}"),
+    }
     assert!(describe().await.is_ok());
 
     put(json!({ "latency_ms": 150 }));

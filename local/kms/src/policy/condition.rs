@@ -1,6 +1,6 @@
 //! One condition: an operator, a key and its values.
 
-use super::context::{Context, ENCRYPTION_CONTEXT_KEYS};
+use super::context::{Context, ENCRYPTION_CONTEXT_KEYS, PRINCIPAL_ARN};
 use super::pattern::Pattern;
 
 /// One condition. All conditions of a statement must hold.
@@ -35,6 +35,8 @@ enum Test {
     NotEqualsIgnoreCase,
     Like,
     NotLike,
+    ArnLike,
+    ArnNotLike,
     Bool,
     Null,
 }
@@ -48,6 +50,8 @@ pub(super) enum Mismatch {
     SetMissing,
     /// `Bool` and `Null` take `true` and `false` only.
     NotBoolean,
+    /// Operators on ARNs are for `aws:PrincipalArn`, with an ARN of six parts.
+    NotArn,
 }
 
 impl Operator {
@@ -67,6 +71,9 @@ impl Operator {
             "StringNotEqualsIgnoreCase" => Test::NotEqualsIgnoreCase,
             "StringLike" => Test::Like,
             "StringNotLike" => Test::NotLike,
+            // IAM: ArnEquals and ArnLike are the same.
+            "ArnEquals" | "ArnLike" => Test::ArnLike,
+            "ArnNotEquals" | "ArnNotLike" => Test::ArnNotLike,
             "Bool" => Test::Bool,
             // IAM: every operator but Null takes IfExists, and Null asks about the key as a whole.
             "Null" if !if_exists && set.is_none() => Test::Null,
@@ -78,7 +85,7 @@ impl Operator {
 
 impl Test {
     fn is_negated(self) -> bool {
-        matches!(self, Self::NotEquals | Self::NotEqualsIgnoreCase | Self::NotLike)
+        matches!(self, Self::NotEquals | Self::NotEqualsIgnoreCase | Self::NotLike | Self::ArnNotLike)
     }
 
     /// Whether one value of the call and one of the policy are alike, before negation.
@@ -89,6 +96,7 @@ impl Test {
                 found.to_lowercase() == wanted.to_lowercase()
             }
             Self::Like | Self::NotLike => Pattern::new(wanted).matches(found),
+            Self::ArnLike | Self::ArnNotLike => Pattern::new(wanted).matches_arn(found),
             // Answered by Condition::holds, which alone knows whether the key is there.
             Self::Null => false,
         }
@@ -101,6 +109,12 @@ impl Condition {
         let boolean = |value: &String| ["true", "false"].contains(&value.to_lowercase().as_str());
         if matches!(operator.test, Test::Bool | Test::Null) && !values.iter().all(boolean) {
             return Err(Mismatch::NotBoolean);
+        }
+        let arn = |value: &String| Pattern::new(value).is_resource() && value != "*";
+        if matches!(operator.test, Test::ArnLike | Test::ArnNotLike)
+            && (key != PRINCIPAL_ARN || !values.iter().all(arn))
+        {
+            return Err(Mismatch::NotArn);
         }
         let many = key == ENCRYPTION_CONTEXT_KEYS;
         if operator.set.is_some() && !many {

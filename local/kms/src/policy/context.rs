@@ -33,13 +33,14 @@ const NITRO_TPM_PCR_COUNT: u8 = 24;
 
 const ENCRYPTION_CONTEXT: &str = "kms:encryptioncontext:";
 const ATTESTATION: &str = "kms:recipientattestation:";
+pub(super) const PRINCIPAL_ARN: &str = "aws:principalarn";
 pub(super) const ENCRYPTION_CONTEXT_KEYS: &str = "kms:encryptioncontextkeys";
 
 impl Context {
     /// The keys that every call has. `principal` is the caller's ARN.
     pub fn new(principal: &str) -> Self {
         let mut context = Self::default();
-        context.set("aws:principalarn", principal);
+        context.set(PRINCIPAL_ARN, principal);
         context.set("aws:securetransport", "true");
         if let Some(arn) = IamArn::parse(principal) {
             context.set("aws:principalaccount", arn.account());
@@ -93,13 +94,8 @@ impl Context {
 /// The canonical (lower-case) form of a condition key that is evaluated here.
 pub(super) fn canonical_key(key: &str) -> Option<String> {
     let key = key.to_lowercase();
-    let fixed = [
-        "aws:principalarn",
-        "aws:principalaccount",
-        "aws:securetransport",
-        "kms:calleraccount",
-        ENCRYPTION_CONTEXT_KEYS,
-    ];
+    let fixed =
+        [PRINCIPAL_ARN, "aws:principalaccount", "aws:securetransport", "kms:calleraccount", ENCRYPTION_CONTEXT_KEYS];
     let known = fixed.contains(&key.as_str())
         || key.strip_prefix(ENCRYPTION_CONTEXT).is_some_and(|name| !name.is_empty())
         || key.strip_prefix(ATTESTATION).is_some_and(is_register);

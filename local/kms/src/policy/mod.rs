@@ -10,6 +10,7 @@
 //! | `Action` with `*` and `?` in any case | `NotAction`, actions of other services |
 //! | `Resource`: `"*"` or an ARN with wild cards | `NotResource` |
 //! | `StringEquals`, `StringNotEquals`, `…IgnoreCase`, `StringLike`, `StringNotLike`, `Bool`, `Null`, `…IfExists` | other operators |
+//! | `ArnEquals`, `ArnLike`, `ArnNotEquals`, `ArnNotLike` on `aws:PrincipalArn` | on other keys, and with values that are no ARN |
 //! | `ForAllValues:` and `ForAnyValue:` on `kms:EncryptionContextKeys` | on single-valued keys |
 //! | the condition keys of [`Context`] | any other condition key, and policy variables `${…}` |
 //!

@@ -131,7 +131,7 @@ fn conditions(block: &Value, statement: &str) -> Result<Vec<Condition>, PolicyEr
             let values = condition_values(values, key_name, statement)?;
             let condition = Condition::new(operator, key, values).map_err(|mismatch| match mismatch {
                 Mismatch::NotBoolean => wrong(&format!("{operator_name} takes true or false for {key_name}")),
-                Mismatch::SetOnSingleValue | Mismatch::SetMissing => {
+                Mismatch::SetOnSingleValue | Mismatch::SetMissing | Mismatch::NotArn => {
                     unsupported(statement, &format!("{operator_name} on {key_name}"))
                 }
             })?;

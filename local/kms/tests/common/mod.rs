@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests, which state what they expect by panicking")]
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -29,6 +30,14 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 pub(crate) const AUTHOR: &str = "arn:aws:iam::111122223333:role/author";
 pub(crate) const CI: &str = "arn:aws:iam::111122223333:role/ci";
+
+/// The program of others that this variable names; none in a quick run, which then leaves that part out.
+pub(crate) fn peer(name: &str) -> Option<OsString> {
+    let found = std::env::var_os(name).filter(|path| !path.is_empty());
+    let required = std::env::var_os("PACKPROOF_REQUIRE_PEERS").is_some_and(|value| value == "1");
+    assert!(found.is_some() || !required, "peer not given: set {name} to the program, tests/run --all does");
+    found
+}
 
 /// A running local KMS; it ends when this is dropped.
 pub(crate) struct Server {
