@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     Error, approve, attest,
     client::{self, EnclaveAddress, Timeouts},
-    inspect, open,
+    inspect, kms_policy, open,
     output::{self, Report},
     pack, policy, seal,
 };
@@ -54,6 +54,9 @@ enum Command {
     /// The measured policy, packproof.toml
     #[command(subcommand, disable_help_subcommand = true)]
     Policy(policy::PolicyCommand),
+    /// AWS key policies, written and explained
+    #[command(subcommand, disable_help_subcommand = true)]
+    KmsPolicy(kms_policy::KmsPolicyCommand),
 }
 
 /// Where the enclave is.
@@ -201,6 +204,7 @@ fn finish(written: std::io::Result<()>) -> u8 {
 fn execute(command: &Command, host: &Host<'_>) -> (bool, Result<(Report, u8), Error>) {
     let (json, result) = match command {
         Command::Policy(command) => return (command.json(), policy::run(command)),
+        Command::KmsPolicy(command) => return (command.json(), kms_policy::run(command)),
         Command::Pack(args) => (args.json, pack::pack(args, host)),
         Command::Approve(args) => (args.json, approve::approve(args)),
         Command::Inspect(args) => (args.json, inspect::inspect(args)),
@@ -242,7 +246,10 @@ mod tests {
             .take_while(|line| !line.is_empty())
             .filter_map(|line| line.split_whitespace().next())
             .collect();
-        assert_eq!(commands, ["pack", "approve", "inspect", "open", "describe", "attest", "seal", "policy"]);
+        assert_eq!(
+            commands,
+            ["pack", "approve", "inspect", "open", "describe", "attest", "seal", "policy", "kms-policy"]
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::{fmt, io, path::PathBuf};
 
 use packproof_artifact::{envelope::ArtifactError, manifest::ManifestError, matrix::MatrixError};
+use packproof_eif::EifError;
 use packproof_gitobj::{GitError, sshsig::SshSigError};
 use packproof_receipt::policy::PolicyError;
 use packproof_sops::SopsError;
@@ -189,6 +190,31 @@ pub enum Error {
         /// Why.
         error: ArtifactError,
     },
+    /// A release or its image is refused.
+    Image(EifError),
+    /// A file of `kms-policy explain` is not what AWS prints, or holds something that cannot be judged.
+    KeyPolicyFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// `kms-policy generate --key` names a key that no policy uses.
+    KeyNotInPolicy {
+        /// As asked for.
+        arn: String,
+        /// Those there are.
+        known: Vec<String>,
+    },
+    /// Two policies use one key for different things.
+    KeyPolicyConflict {
+        /// The key.
+        arn: String,
+        /// Use and environment by the first policy.
+        first: String,
+        /// The same by the second.
+        second: String,
+    },
 }
 
 impl Error {
@@ -238,6 +264,10 @@ impl Error {
             Self::Enclave(answer) => code_or(&answer.code, "enclave_error"),
             Self::Open(error) => error.code(),
             Self::Artifact { error, .. } => error.code(),
+            Self::Image(error) => error.code(),
+            Self::KeyPolicyFile { .. } => "key_policy_unreadable",
+            Self::KeyNotInPolicy { .. } => "key_not_in_policy",
+            Self::KeyPolicyConflict { .. } => "key_policy_conflict",
         }
     }
 
@@ -263,6 +293,8 @@ impl Error {
             | Self::PolicyNotPossible(_)
             | Self::PolicyKey { .. }
             | Self::RequestTooLarge { .. }
+            | Self::Image(EifError::SectionDiffers(_) | EifError::Pcr1Differs | EifError::Policy(_))
+            | Self::KeyPolicyConflict { .. }
             | Self::AnswerMismatch(_) => 1,
             Self::CannotWrite { .. }
             | Self::Output(_)
@@ -317,6 +349,10 @@ impl Error {
             }
             Self::Approval(error) => error.hint(),
             Self::AnswerMismatch(_) => "nothing was written; whatever answers there is not the enclave you asked",
+            Self::KeyPolicyFile { .. } => "give the answer of the aws command as it is; nothing of it is passed over",
+            Self::KeyPolicyConflict { .. } => {
+                "give each environment and purpose a key of its own, and correct one of the policies"
+            }
             _ => return None,
         };
         Some(hint.to_owned())
@@ -390,6 +426,16 @@ impl fmt::Display for Error {
             Self::Enclave(answer) => f.write_str(&printable_line(&answer.message)),
             Self::Open(error) => error.fmt(f),
             Self::Artifact { path, error } => write!(f, "{}: {error}", path.display()),
+            Self::Image(error) => error.fmt(f),
+            Self::KeyPolicyFile { path, reason } => {
+                write!(f, "{} cannot be judged: {}", path.display(), printable_line(reason))
+            }
+            Self::KeyNotInPolicy { arn, known } => {
+                write!(f, "no policy uses the key {arn:?}; they use {}", list(known))
+            }
+            Self::KeyPolicyConflict { arn, first, second } => {
+                write!(f, "{arn} is used for {first} by one policy and for {second} by the other")
+            }
         }
     }
 }

@@ -24,6 +24,7 @@ pub mod error;
 mod files;
 pub mod git;
 mod inspect;
+mod kms_policy;
 mod open;
 mod output;
 mod pack;

@@ -3,6 +3,12 @@
 #[cfg(test)]
 mod enclave;
 #[cfg(test)]
+mod kms_corpus;
+#[cfg(test)]
+mod kms_fixture;
+#[cfg(test)]
+mod kms_generate;
+#[cfg(test)]
 mod objects;
 #[cfg(test)]
 mod others;
