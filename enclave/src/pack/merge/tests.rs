@@ -171,3 +171,18 @@ fn a_key_in_clear_keeps_its_name_and_an_empty_cell_its_namespace() {
     assert_eq!(merged(&clear, format), Some(serde_json::json!({ "version_unencrypted": "1.2.3" })));
     assert_eq!(merged(&[], format), Some(serde_json::json!({})));
 }
+
+#[test]
+fn a_schema_judges_the_texts_that_the_artifact_holds() {
+    let (all, format) = entries("scalars.enc.yaml");
+    let some: Vec<_> = all.into_iter().filter(|(key, _)| ["hex", "yes_true", "date"].contains(&key.as_str())).collect();
+    let fits = |key: &str, definition: &str| {
+        let schema = Schema::parse(format!("keys: {{ {key}: {definition} }}").as_bytes()).unwrap();
+        merge_file(&mut PlaintextBuilder::new(), "n", format, &some, Some(&schema)).is_some()
+    };
+    // 0x1f is 31 in the artifact.
+    assert!(fits("hex", "{ type: string, pattern: \"^31$\" }") && !fits("hex", "{ type: string, pattern: x }"));
+    assert!(fits("hex", "{ type: integer }") && !fits("hex", "{ type: boolean }"));
+    assert!(fits("yes_true", "{ type: boolean }") && !fits("date", "{ type: integer }"));
+    assert!(fits("absent", "{ type: string }") && !fits("absent", "{ type: string, required: true }"));
+}
