@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
+use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
+use crate::comments::{Comments, Element, Layout, Place, find};
 use crate::{YamlError, check};
 
 /// How much a text may ask of the reader.
@@ -85,13 +86,28 @@ pub struct Scalar {
 /// # Errors
 /// Everything the crate's page lists, by its own [`YamlError`] variant.
 pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Node, YamlError> {
+    let (node, ..) = read(bytes, limits, false)?;
+    Ok(node)
+}
+
+/// The same with the document's comments.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_with_comments(bytes: &[u8], limits: &Limits) -> Result<(Node, Comments), YamlError> {
+    let (node, text, layout) = read(bytes, limits, true)?;
+    Ok((node, find(text, layout.unwrap_or_default())))
+}
+
+fn read<'a>(bytes: &'a [u8], limits: &Limits, with_layout: bool) -> Result<(Node, &'a str, Option<Layout>), YamlError> {
     if bytes.len() > limits.max_bytes {
         return Err(YamlError::TooLarge { limit: limits.max_bytes });
     }
     let text = std::str::from_utf8(bytes).map_err(|_| YamlError::NotUtf8)?;
     check::text(text)?;
 
-    let mut builder = Builder { limits, nodes: 0, open: Vec::new(), root: None };
+    let layout = with_layout.then(Layout::default);
+    let mut builder = Builder { limits, nodes: 0, open: Vec::new(), root: None, layout };
     let mut documents = 0_usize;
     // Events, one by one: the parser's state is a stack on the heap, so hostile nesting cannot exhaust ours.
     for event in Parser::new_from_str(text) {
@@ -117,17 +133,18 @@ pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Node, YamlError> {
                     plain: style == ScalarStyle::Plain,
                     tag: tag.map(|tag| full_tag(&tag)),
                 },
-                line,
+                span,
+                matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted),
             )?,
-            Event::SequenceStart(..) => builder.start(Open::List(Vec::new()), line)?,
+            Event::SequenceStart(..) => builder.start(Open::List(Vec::new()), span)?,
             Event::MappingStart(..) => {
-                builder.start(Open::Map { entries: Vec::new(), seen: BTreeSet::new(), key: None }, line)?;
+                builder.start(Open::Map { entries: Vec::new(), seen: BTreeSet::new(), key: None }, span)?;
             }
             Event::SequenceEnd | Event::MappingEnd => builder.end(line)?,
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
         }
     }
-    builder.root.ok_or(YamlError::Empty)
+    Ok((builder.root.ok_or(YamlError::Empty)?, text, builder.layout))
 }
 
 fn full_tag(tag: &Tag) -> String {
@@ -143,8 +160,10 @@ enum Open {
 struct Builder<'a> {
     limits: &'a Limits,
     nodes: usize,
-    open: Vec<Open>,
+    open: Vec<(Open, usize)>,
     root: Option<Node>,
+    /// Filled when comments are wanted.
+    layout: Option<Layout>,
 }
 
 impl Builder<'_> {
@@ -156,9 +175,25 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn scalar(&mut self, scalar: Scalar, line: usize) -> Result<(), YamlError> {
+    /// Notes an element that starts here, if one does.
+    fn element(&mut self, span: &Span) {
+        let Some(layout) = &mut self.layout else { return };
+        let (is_item, parent) = match self.open.last() {
+            Some((Open::List(_), parent)) => (true, *parent),
+            Some((Open::Map { key: None, .. }, parent)) => (false, *parent),
+            _ => return,
+        };
+        layout.elements.push(Element { line: span.start.line(), column: span.start.col(), is_item, parent });
+    }
+
+    fn scalar(&mut self, scalar: Scalar, span: Span, quoted: bool) -> Result<(), YamlError> {
         self.count()?;
-        if let Some(Open::Map { seen, key: key @ None, .. }) = self.open.last_mut() {
+        self.element(&span);
+        if let Some(layout) = &mut self.layout {
+            layout.scalars.push(Place { start: span.start.index(), end: span.end.index(), quoted });
+        }
+        let line = span.start.line();
+        if let Some((Open::Map { seen, key: key @ None, .. }, _)) = self.open.last_mut() {
             if !seen.insert(scalar.text.clone()) {
                 return Err(YamlError::DuplicateKey { line });
             }
@@ -168,24 +203,26 @@ impl Builder<'_> {
         self.place(Node::Scalar(scalar), line)
     }
 
-    fn start(&mut self, collection: Open, line: usize) -> Result<(), YamlError> {
+    fn start(&mut self, collection: Open, span: Span) -> Result<(), YamlError> {
         self.count()?;
-        if let Some(Open::Map { key: None, .. }) = self.open.last() {
+        self.element(&span);
+        let line = span.start.line();
+        if let Some((Open::Map { key: None, .. }, _)) = self.open.last() {
             return Err(YamlError::ComplexKey { line });
         }
         if self.open.len() >= self.limits.max_depth {
             return Err(YamlError::TooDeep { line, limit: self.limits.max_depth });
         }
-        self.open.push(collection);
+        self.open.push((collection, span.start.index()));
         Ok(())
     }
 
     fn end(&mut self, line: usize) -> Result<(), YamlError> {
         match self.open.pop() {
-            Some(Open::List(items)) => self.place(Node::List(items), line),
-            Some(Open::Map { entries, key: None, .. }) => self.place(Node::Map(entries), line),
+            Some((Open::List(items), _)) => self.place(Node::List(items), line),
+            Some((Open::Map { entries, key: None, .. }, _)) => self.place(Node::Map(entries), line),
             // The parser pairs starts with ends and keys with values; were it wrong once, the text is refused.
-            Some(Open::Map { key: Some(_), .. }) | None => Err(YamlError::Syntax { line }),
+            Some((Open::Map { key: Some(_), .. }, _)) | None => Err(YamlError::Syntax { line }),
         }
     }
 
@@ -193,8 +230,8 @@ impl Builder<'_> {
     fn place(&mut self, node: Node, line: usize) -> Result<(), YamlError> {
         match self.open.last_mut() {
             None if self.root.is_none() => self.root = Some(node),
-            Some(Open::List(items)) => items.push(node),
-            Some(Open::Map { entries, key, .. }) => match key.take() {
+            Some((Open::List(items), _)) => items.push(node),
+            Some((Open::Map { entries, key, .. }, _)) => match key.take() {
                 Some(key) => entries.push((Node::Scalar(key), node)),
                 None => return Err(YamlError::Syntax { line }),
             },

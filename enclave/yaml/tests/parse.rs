@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use packproof_yaml::{Limits, Node, Scalar, YamlError, parse};
+use packproof_yaml::{Limits, Node, Scalar, YamlError, parse, parse_with_comments};
 use proptest::prelude::*;
 
 fn read(text: &str) -> Result<Node, YamlError> {
@@ -160,9 +160,9 @@ fn work_grows_with_the_size_of_the_text() {
         ("one long key", format!("{}: a", "b".repeat(4 * n))),
     ] {
         let start = Instant::now();
-        let _ = parse(text.as_bytes(), &limits);
-        // A linear pass over these takes about a tenth of this, unoptimised.
-        assert!(start.elapsed() < Duration::from_secs(3), "{name}: {:?}", start.elapsed());
+        let _ = parse_with_comments(text.as_bytes(), &limits);
+        // A linear pass over these takes a tenth of a second or two, unoptimised and on a busy machine.
+        assert!(start.elapsed() < Duration::from_secs(12), "{name}: {:?}", start.elapsed());
         println!("{name}: {:?}", start.elapsed());
     }
 }
@@ -186,7 +186,7 @@ proptest! {
     #[test]
     fn double_quoted_text_comes_back(value in "[ -~\n\u{e9}\u{1f600}]{0,40}") {
         let quoted = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-let node = read(&format!("k: \"{quoted}\"\n")).unwrap();
+        let node = read(&format!("k: \"{quoted}\"\n")).unwrap();
         prop_assert_eq!(node.get("k"), Some(&scalar(&value, false)));
     }
 }
