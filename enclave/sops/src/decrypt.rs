@@ -23,8 +23,10 @@ impl Cell {
     /// Success proves that each encrypted value was written with this data key at its path, and that all values in the MAC
     /// are those, in this order, that its author saw. It does **not** prove, in SOPS itself as here: that no `null`,
     /// `""`, `{}` or `[]` was added; the names of keys above values in clear; the boundary between two neighbouring
-    /// values in clear; the type of an encrypted value whose text reads the same (`type:int` made `type:str`); comments.
-    /// So the file's bytes must be vouched for by something else, here by the signed commit.
+    /// values in clear; the type of an encrypted value whose text reads the same (`type:int` made `type:str`); the
+    /// selector, as long as it still selects what is encrypted; who the master keys are; comments; and with
+    /// `mac_only_encrypted` any value in clear. So the file's bytes must be vouched for by something else: the enclave takes
+    /// them from a signed commit, whose proof covers all of this.
     ///
     /// # Errors
     /// [`SopsError::ContentRefused`], whatever the reason.

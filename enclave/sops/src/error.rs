@@ -37,7 +37,7 @@ pub enum SopsError {
         path: String,
     },
     /// A value in clear has a form that sops never writes or cannot read back: a tag, a date that is not RFC 3339, an
-    /// integer beyond 64 bits with a sign, a top-level `<<`.
+    /// integer beyond 64 bits with a sign, a top-level `<<` that is no map or brings a `sops` block.
     UnsupportedScalar {
         /// Where.
         path: String,
@@ -60,17 +60,34 @@ pub enum SopsError {
     MissingMac,
     /// The file names more than one selector; sops refuses that too.
     SeveralSelectors,
-    /// The file chooses its encrypted values by a selector that is not supported.
-    UnsupportedSelector {
+    /// A selector's regular expression, or a text it is to match, might mean something else to Go than here.
+    UnsupportedRegex {
         /// The selector's field name.
         selector: &'static str,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// A comment that selects values stands where it is not certain which values sops takes it for: beside something on
+    /// the same line, or indented otherwise than what follows.
+    AmbiguousComment {
+        /// Where.
+        line: usize,
+    },
+    /// A comment that sops may take for a value: an empty one at a list, or an encrypted one of another type than `comment`.
+    CommentAsValue {
+        /// Where.
+        line: usize,
     },
     /// No master key is listed.
     NoKeys,
-    /// The data key is split over several key groups.
+    /// The data key is split over several key groups (Shamir's secret sharing).
     KeyGroups {
         /// How many.
         groups: usize,
+        /// What each of the first few holds, by kind of key: `[0]: 2 age; [1]: 1 kms, 1 pgp`.
+        holding: String,
+        /// How many of them are needed (`shamir_threshold`); 0 when the file does not say.
+        threshold: u16,
     },
     /// A value does not have the form `ENC[AES256_GCM,data:…,iv:…,tag:…,type:…]` with canonical base64, 32 bytes of
     /// nonce and 16 bytes of tag.
@@ -113,7 +130,9 @@ impl SopsError {
             Self::MissingLastModified => "sops_missing_lastmodified",
             Self::MissingMac => "sops_missing_mac",
             Self::SeveralSelectors => "sops_several_selectors",
-            Self::UnsupportedSelector { .. } => "sops_unsupported_selector",
+            Self::UnsupportedRegex { .. } => "sops_unsupported_regex",
+            Self::AmbiguousComment { .. } => "sops_ambiguous_comment",
+            Self::CommentAsValue { .. } => "sops_comment_as_value",
             Self::NoKeys => "sops_no_keys",
             Self::KeyGroups { .. } => "sops_key_groups",
             Self::MalformedCiphertext { .. } => "sops_malformed_ciphertext",
@@ -148,13 +167,23 @@ impl fmt::Display for SopsError {
             Self::MissingLastModified => f.write_str("the sops block has no lastmodified; encrypt the file again"),
             Self::MissingMac => f.write_str("the sops block has no mac; encrypt the file again"),
             Self::SeveralSelectors => f.write_str("the sops block has several selectors; keep one"),
-            Self::UnsupportedSelector { selector } => {
-                write!(f, "the selector {selector} is not supported; use unencrypted_suffix or encrypted_suffix")
+            Self::UnsupportedRegex { selector, reason } => {
+                write!(f, "{selector} is not supported, as {reason}; use a simpler pattern or a suffix")
+            }
+            Self::AmbiguousComment { line } => write!(
+                f,
+                "the comment at line {line} selects values by the file's comment regex, but which is not certain; put it \
+                 on a line of its own right above a key, indented like it"
+            ),
+            Self::CommentAsValue { line } => {
+                write!(f, "the comment at line {line} may be a value to sops; remove it or give it a text")
             }
             Self::NoKeys => f.write_str("the sops block lists no master key; add one with sops"),
-            Self::KeyGroups { groups } => {
-                write!(f, "the data key is split over {groups} key groups, which is not supported; use one group")
-            }
+            Self::KeyGroups { groups, holding, threshold } => write!(
+                f,
+                "the data key is split over {groups} key groups (sops.key_groups{holding}), of which shamir_threshold \
+                 {threshold} are needed, which is not supported; use one group"
+            ),
             Self::MalformedCiphertext { path } => {
                 write!(f, "\"{path}\" is not a value as sops encrypts it; let sops write the file again")
             }

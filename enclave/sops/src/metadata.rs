@@ -1,61 +1,73 @@
 //! The `sops` block.
 
-use std::collections::BTreeMap;
-
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-
+use crate::keys::{KeyEntry, group, holding, key_entries};
+use crate::pattern::Pattern;
 use crate::sealed::{Kind, Sealed};
 use crate::tree::{Leaf, Tree};
 use crate::{Limits, SopsError, scalar};
 
-/// One master key that the data key is encrypted to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum KeyEntry {
-    /// An age recipient.
-    Age {
-        /// The recipient, as the file states it (`age1…`). Nothing proves that `enc` is for it.
-        recipient: String,
-        /// An armored age file: for [`crate::open_age_entry`].
-        enc: String,
-    },
-    /// An AWS KMS key.
-    Kms {
-        /// The key's or alias's ARN, as the file states it.
-        arn: String,
-        /// A role to assume first.
-        role: Option<String>,
-        /// The encryption context.
-        context: BTreeMap<String, String>,
-        /// The `CiphertextBlob`, 1 to 6144 bytes.
-        enc: Vec<u8>,
-        /// A profile of the AWS configuration.
-        aws_profile: Option<String>,
-    },
-    /// A master key of a kind that is listed but not used here.
-    Other {
-        /// `gcp_kms`, `azure_kv`, `hc_vault`, `hckms`, `pgp`, or `clef_hsm`: Clef writes a PKCS#11 key as a KMS entry with
-        /// an invented ARN, which AWS must never be asked for.
-        kind: &'static str,
-        /// Which key, as the file states it.
-        id: String,
-    },
+/// Which values are encrypted.
+#[derive(Debug)]
+pub(crate) struct Selector {
+    /// The field that states it.
+    name: &'static str,
+    rule: Rule,
+    /// Whether what the rule selects is encrypted, or the rest.
+    encrypts_selected: bool,
 }
 
-/// Which values are encrypted, by the keys on their path.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Selector {
-    UnencryptedSuffix(String),
-    EncryptedSuffix(String),
+#[derive(Debug)]
+enum Rule {
+    /// The end of a key on the path.
+    Suffix(String),
+    /// A match within a key on the path.
+    Regex(Pattern),
+    /// A match within a comment before a value, a map or a list, or before one that holds it. JSON has no comments.
+    Comment(Pattern),
 }
 
 impl Selector {
-    pub(crate) fn encrypts(&self, path: &[String]) -> bool {
-        match self {
-            Self::UnencryptedSuffix(suffix) => !path.iter().any(|key| key.ends_with(suffix)),
-            Self::EncryptedSuffix(suffix) => path.iter().any(|key| key.ends_with(suffix)),
+    fn new(name: &'static str, text: String) -> Result<Self, SopsError> {
+        let pattern =
+            |text: &str| Pattern::new(text).map_err(|reason| SopsError::UnsupportedRegex { selector: name, reason });
+        let (encrypts_selected, form) = match name.strip_prefix("un") {
+            Some(form) => (false, form),
+            None => (true, name),
+        };
+        let rule = match form {
+            "encrypted_regex" => Rule::Regex(pattern(&text)?),
+            "encrypted_comment_regex" => Rule::Comment(pattern(&text)?),
+            _ => Rule::Suffix(text),
+        };
+        Ok(Self { name, rule, encrypts_selected })
+    }
+
+    /// Whether a value is encrypted, when it has been `selected` by a key or comment above it, or not.
+    pub(crate) fn encrypts(&self, selected: bool) -> bool {
+        selected == self.encrypts_selected
+    }
+
+    pub(crate) fn needs_comments(&self) -> bool {
+        matches!(self.rule, Rule::Comment(_))
+    }
+
+    pub(crate) fn selects_key(&self, key: &str) -> Result<bool, SopsError> {
+        match &self.rule {
+            Rule::Suffix(suffix) => Ok(key.ends_with(suffix)),
+            Rule::Regex(pattern) => self.matches(pattern, key),
+            Rule::Comment(_) => Ok(false),
         }
+    }
+
+    pub(crate) fn selects_comment(&self, comment: &str) -> Result<bool, SopsError> {
+        match &self.rule {
+            Rule::Comment(pattern) => self.matches(pattern, comment),
+            Rule::Suffix(_) | Rule::Regex(_) => Ok(false),
+        }
+    }
+
+    fn matches(&self, pattern: &Pattern, text: &str) -> Result<bool, SopsError> {
+        pattern.matches(text).map_err(|reason| SopsError::UnsupportedRegex { selector: self.name, reason })
     }
 }
 
@@ -72,11 +84,6 @@ pub(crate) struct Metadata {
 const DEFAULT_UNENCRYPTED_SUFFIX: &str = "_unencrypted";
 /// The MAC in clear is a SHA-512 in hex.
 pub(crate) const MAC_LEN: usize = 128;
-/// KMS caps a `CiphertextBlob` at 6144 bytes (API reference, Decrypt).
-const MAX_KMS_BLOB_BYTES: usize = 6144;
-/// Clef's invented ARN of a PKCS#11 key; the rest is the base64url of its URI.
-const CLEF_HSM_PREFIX: &str = "arn:aws:kms:us-east-1:000000000000:alias/clef-hsm/v1/";
-
 impl Metadata {
     pub(crate) fn parse(block: Tree, limits: &Limits) -> Result<Self, SopsError> {
         let Tree::Map(block) = block else { return Err(malformed("sops")) };
@@ -84,6 +91,7 @@ impl Metadata {
         let mut groups = Vec::new();
         let mut selectors = Vec::new();
         let mut mac_only_encrypted = false;
+        let mut threshold = 0;
         let (mut last_modified, mut mac, mut version) = (None, None, String::new());
         for (name, value) in block {
             let field = format!("sops.{name}");
@@ -97,12 +105,15 @@ impl Metadata {
                 }
                 // Counts only with several groups.
                 "shamir_threshold" => {
-                    let Tree::Leaf(Leaf::Int(_) | Leaf::Float(_)) = value else { return Err(malformed(&field)) };
+                    threshold = whole(value).ok_or_else(|| malformed(&field))?;
                 }
                 "version" => version = text(value, &field)?,
                 _ => {
                     if let Some(selector) = SELECTORS.into_iter().find(|selector| *selector == name) {
                         let pattern = text(value, &field)?;
+                        if pattern.len() > limits.max_selector_bytes {
+                            return Err(SopsError::LimitExceeded { limit: "max_selector_bytes" });
+                        }
                         if !pattern.is_empty() {
                             selectors.push((selector, pattern));
                         }
@@ -117,11 +128,12 @@ impl Metadata {
             return Err(malformed("sops.version"));
         }
         // As sops: groups count only when no key stands outside them. Both at once is refused here.
+        let groups = groups.into_iter().map(group).collect::<Result<Vec<_>, _>>()?;
         match groups.len() {
             0 => {}
-            1 if entries.is_empty() => entries = group_entries(groups)?,
+            1 if entries.is_empty() => entries = groups.into_iter().flatten().collect(),
             1 => return Err(malformed("sops.key_groups")),
-            count => return Err(SopsError::KeyGroups { groups: count }),
+            count => return Err(SopsError::KeyGroups { groups: count, holding: holding(&groups), threshold }),
         }
         if entries.is_empty() {
             return Err(SopsError::NoKeys);
@@ -157,10 +169,8 @@ fn selector(mut named: Vec<(&'static str, String)>) -> Result<Selector, SopsErro
         return Err(SopsError::SeveralSelectors);
     }
     match first {
-        None => Ok(Selector::UnencryptedSuffix(DEFAULT_UNENCRYPTED_SUFFIX.into())),
-        Some(("unencrypted_suffix", suffix)) => Ok(Selector::UnencryptedSuffix(suffix)),
-        Some(("encrypted_suffix", suffix)) => Ok(Selector::EncryptedSuffix(suffix)),
-        Some((selector, _)) => Err(SopsError::UnsupportedSelector { selector }),
+        None => Selector::new("unencrypted_suffix", DEFAULT_UNENCRYPTED_SUFFIX.into()),
+        Some((name, text)) => Selector::new(name, text),
     }
 }
 
@@ -175,7 +185,7 @@ fn is_version(version: &str) -> bool {
         && rest.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'+' | b'.'))
 }
 
-fn malformed(field: &str) -> SopsError {
+pub(crate) fn malformed(field: &str) -> SopsError {
     SopsError::MalformedMetadata { field: crate::error::show(&[field]) }
 }
 
@@ -187,137 +197,20 @@ fn text(value: Tree, field: &str) -> Result<String, SopsError> {
     }
 }
 
+/// A small count, which is a float in JSON.
+fn whole(value: Tree) -> Option<u16> {
+    match value {
+        Tree::Leaf(Leaf::Int(value)) => u16::try_from(value).ok(),
+        Tree::Leaf(Leaf::Float(value)) => value.to_string().parse().ok(),
+        _ => None,
+    }
+}
+
 /// sops up to 3.9 writes absent lists as `[]` (YAML) or `null` (JSON).
-fn list(value: Tree, field: &str) -> Result<Vec<Tree>, SopsError> {
+pub(crate) fn list(value: Tree, field: &str) -> Result<Vec<Tree>, SopsError> {
     match value {
         Tree::List(items) => Ok(items),
         Tree::Leaf(Leaf::Null) => Ok(Vec::new()),
         _ => Err(malformed(field)),
     }
-}
-
-fn group_entries(groups: Vec<Tree>) -> Result<Vec<KeyEntry>, SopsError> {
-    let mut entries = Vec::new();
-    for group in groups {
-        let Tree::Map(group) = group else { return Err(malformed("sops.key_groups")) };
-        for (kind, keys) in group {
-            entries.extend(key_entries(&kind, keys, "sops.key_groups")?);
-        }
-    }
-    Ok(entries)
-}
-
-/// The keys of one kind. `parent` is where the list stands, for errors.
-fn key_entries(kind: &str, keys: Tree, parent: &str) -> Result<Vec<KeyEntry>, SopsError> {
-    let field = format!("{parent}.{kind}");
-    let read: fn(Fields) -> Result<KeyEntry, SopsError> = match kind {
-        "age" => age,
-        "kms" => kms,
-        "gcp_kms" => |fields| other("gcp_kms", fields, &["resource_id"]),
-        "azure_kv" => |fields| other("azure_kv", fields, &["vault_url", "name", "version"]),
-        "hc_vault" => |fields| other("hc_vault", fields, &["vault_address", "engine_path", "key_name"]),
-        "hckms" => |fields| other("hckms", fields, &["key_id"]),
-        "pgp" => |fields| other("pgp", fields, &["fp"]),
-        _ => return Err(SopsError::UnknownMetadata { field: crate::error::show(&[&field]) }),
-    };
-    let keys = list(keys, &field)?.into_iter().enumerate();
-    keys.map(|(i, key)| {
-        let field = format!("{field}[{i}]");
-        let Tree::Map(fields) = key else { return Err(malformed(&field)) };
-        read(Fields { fields, field })
-    })
-    .collect()
-}
-
-/// The fields of one key entry, taken out one by one.
-struct Fields {
-    fields: Vec<(String, Tree)>,
-    field: String,
-}
-
-impl Fields {
-    fn take(&mut self, name: &str) -> Option<Tree> {
-        let index = self.fields.iter().position(|(key, _)| key == name)?;
-        Some(self.fields.swap_remove(index).1)
-    }
-
-    fn malformed(&self, name: &str) -> SopsError {
-        malformed(&format!("{}.{name}", self.field))
-    }
-
-    /// Printable ASCII, not empty.
-    fn id(&mut self, name: &str) -> Result<String, SopsError> {
-        self.optional_id(name)?.ok_or_else(|| self.malformed(name))
-    }
-
-    /// Absent, empty and `null` are the same to sops.
-    fn optional_id(&mut self, name: &str) -> Result<Option<String>, SopsError> {
-        match self.take(name) {
-            None | Some(Tree::Leaf(Leaf::Null)) => Ok(None),
-            Some(Tree::Leaf(Leaf::Str(text))) if text.is_empty() => Ok(None),
-            Some(Tree::Leaf(Leaf::Str(text))) if text.bytes().all(|b| matches!(b, b' '..=b'~')) => Ok(Some(text)),
-            Some(_) => Err(self.malformed(name)),
-        }
-    }
-
-    fn string(&mut self, name: &str) -> Result<String, SopsError> {
-        match self.take(name) {
-            Some(Tree::Leaf(Leaf::Str(text))) if !text.is_empty() => Ok(text),
-            _ => Err(self.malformed(name)),
-        }
-    }
-
-    fn all_taken(self) -> Result<(), SopsError> {
-        match self.fields.into_iter().next() {
-            None => Ok(()),
-            Some((name, _)) => {
-                let field = format!("{}.{name}", self.field);
-                Err(SopsError::UnknownMetadata { field: crate::error::show(&[field]) })
-            }
-        }
-    }
-}
-
-fn age(mut fields: Fields) -> Result<KeyEntry, SopsError> {
-    let entry = KeyEntry::Age { recipient: fields.id("recipient")?, enc: fields.string("enc")? };
-    fields.all_taken()?;
-    Ok(entry)
-}
-
-fn kms(mut fields: Fields) -> Result<KeyEntry, SopsError> {
-    let arn = fields.id("arn")?;
-    let role = fields.optional_id("role")?;
-    let aws_profile = fields.optional_id("aws_profile")?;
-    let mut context = BTreeMap::new();
-    match fields.take("context") {
-        None | Some(Tree::Leaf(Leaf::Null)) => {}
-        Some(Tree::Map(pairs)) => {
-            for (key, value) in pairs {
-                let Tree::Leaf(Leaf::Str(value)) = value else { return Err(fields.malformed("context")) };
-                context.insert(key, value);
-            }
-        }
-        Some(_) => return Err(fields.malformed("context")),
-    }
-    match fields.take("created_at") {
-        Some(Tree::Leaf(Leaf::Str(time) | Leaf::Time(time))) if scalar::is_rfc3339_nano(&time) => {}
-        _ => return Err(fields.malformed("created_at")),
-    }
-    let enc = BASE64_STANDARD.decode(fields.string("enc")?).map_err(|_| fields.malformed("enc"))?;
-    if !(1..=MAX_KMS_BLOB_BYTES).contains(&enc.len()) {
-        return Err(fields.malformed("enc"));
-    }
-    fields.all_taken()?;
-    if arn.starts_with(CLEF_HSM_PREFIX) {
-        return Ok(KeyEntry::Other { kind: "clef_hsm", id: arn });
-    }
-    Ok(KeyEntry::Kms { arn, role, context, enc, aws_profile })
-}
-
-fn other(kind: &'static str, mut fields: Fields, names: &[&str]) -> Result<KeyEntry, SopsError> {
-    let mut parts = Vec::new();
-    for name in names {
-        parts.extend(fields.optional_id(name)?);
-    }
-    Ok(KeyEntry::Other { kind, id: parts.join("/") })
 }

@@ -110,7 +110,7 @@ fn time(text: &str) -> Time {
     if is_rfc3339_nano(text) {
         return Time::Canonical;
     }
-    // Go: YYYY-M-D, then nothing, `T`, `t` or a space.
+    // Go: YYYY-M-D, then nothing, `T` or `t` and a time with zone, or spaces and a time without.
     let mut parts = text.splitn(3, '-');
     let (Some(year), Some(month), Some(rest)) = (parts.next(), parts.next(), parts.next()) else { return Time::No };
     let day_len = rest.bytes().take_while(u8::is_ascii_digit).count();
@@ -118,7 +118,40 @@ fn time(text: &str) -> Time {
     if year.len() != 4 || month.len() > 2 || day.len() > 2 || !date_exists(year, month, day) {
         return Time::No;
     }
-    if after.is_empty() || after.starts_with(['T', 't', ' ']) { Time::OtherSpelling } else { Time::No }
+    let is_time = match after.strip_prefix(['T', 't']) {
+        Some(clock) => is_clock(clock, true),
+        None => after.is_empty() || (after.starts_with(' ') && is_clock(after.trim_start_matches(' '), false)),
+    };
+    if is_time { Time::OtherSpelling } else { Time::No }
+}
+
+/// `H:M:S` with any fraction, and then `Z` or an offset just when there is to be a zone.
+fn is_clock(text: &str, with_zone: bool) -> bool {
+    let mut rest = text;
+    for (limit, separator) in [(24, ":"), (60, ":"), (60, "")] {
+        // Go takes two digits at most.
+        let digits = rest.bytes().take(2).take_while(u8::is_ascii_digit).count();
+        let (number, after) = rest.split_at_checked(digits).unwrap_or_default();
+        let (true, Some(after)) =
+            (number.parse::<u32>().is_ok_and(|number| number < limit), after.strip_prefix(separator))
+        else {
+            return false;
+        };
+        rest = after;
+    }
+    if let Some(fraction) = rest.strip_prefix(['.', ',']) {
+        let after = fraction.trim_start_matches(|c: char| c.is_ascii_digit());
+        // Without a digit it is no fraction, and nothing else may start so.
+        if after.len() == fraction.len() {
+            return false;
+        }
+        rest = after;
+    }
+    if !with_zone || rest == "Z" {
+        return with_zone != rest.is_empty();
+    }
+    let offset = rest.strip_prefix(['+', '-']).unwrap_or_default();
+    offset.len() == 5 && offset.bytes().enumerate().all(|(i, b)| if i == 2 { b == b':' } else { b.is_ascii_digit() })
 }
 
 fn date_exists(year: &str, month: &str, day: &str) -> bool {
@@ -317,10 +350,28 @@ mod tests {
             "2026-01-02T03:04:05.50Z",
             "2026-01-02T03:04:05.1234567891Z",
             "2026-01-02T03:04:05+00:00",
-            "2026-01-02T03:04:05",
-            "2026-01-02T24:00:00Z",
+            "2026-01-02 3:4:5",
+            "2026-01-02   03:04:05,25",
+            "2026-01-02T03:04:05+99:99",
         ] {
             assert_eq!(read(text), None, "{text}");
+        }
+        for text in [
+            "2026-01-02T03:04:05",
+            "2026-01-02T24:00:00Z",
+            "2026-01-02 03:04:05Z",
+            "2026-01-02 03:04:05 ",
+            "2026-01-02  lead",
+            "2026-01-02 10:00 lunch",
+            "2026-01-02T",
+            "2026-01-02 ",
+            "2026-01-02 03:04:60",
+            "2026-01-02 003:04:05",
+            "2026-01-02T03:04:05.Z",
+            "2026-01-02T03:04:05+1:00",
+            "2026-01-02T 03:04:05Z",
+        ] {
+            assert_eq!(read(text), Some(Leaf::Str(text.into())), "{text}");
         }
         assert!(is_rfc3339("2026-11-23T20:31:32Z") && is_rfc3339("2026-11-23T20:31:32+01:00"));
         for text in ["2026-11-23T20:31:32.5Z", "2026-11-23T20:31:60Z", "2026-11-23 20:31:32Z", "", "T", "Z"] {

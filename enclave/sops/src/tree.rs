@@ -1,6 +1,6 @@
 //! The file as a typed tree, before anything is known about encryption.
 
-use packproof_yaml::{Node, Scalar};
+use packproof_yaml::{Comments, Node, Scalar};
 
 use crate::error::show;
 use crate::{SopsError, scalar};
@@ -11,6 +11,8 @@ pub(crate) enum Tree {
     Leaf(Leaf),
     List(Vec<Self>),
     Map(Vec<(String, Self)>),
+    /// A value with the comments above its entry or item. Only in YAML, outside the `sops` block, and only when asked for.
+    Commented(Vec<String>, Box<Self>),
 }
 
 /// A value without parts. Nothing here is secret: an encrypted value is the string `ENC[…]`.
@@ -25,38 +27,93 @@ pub(crate) enum Leaf {
     Time(String),
 }
 
-/// Types a YAML tree as Go's `yaml.v3` does.
-pub(crate) fn from_yaml(node: Node) -> Result<Tree, SopsError> {
-    // sops reads the sops block by a struct, and there a top-level merge key takes effect.
-    for (key, _) in node.as_map().unwrap_or_default() {
-        if key.as_scalar().is_some_and(|key| key.text == "<<" && (key.plain || key.tag.is_some())) {
-            return Err(SopsError::UnsupportedScalar { path: "<<".into() });
-        }
+/// Types a YAML tree as Go's `yaml.v3` does, with those `comments` that stand above something.
+pub(crate) fn from_yaml(node: Node, comments: Comments) -> Result<Tree, SopsError> {
+    let merges = node.as_map().unwrap_or_default().iter().filter(|(key, _)| is_merge(key));
+    if !merges.into_iter().all(|(_, value)| brings_no_block(value, true)) {
+        return Err(SopsError::UnsupportedScalar { path: "<<".into() });
     }
-    convert(node, &mut Vec::new())
+    Converter { comments, elements: 0, path: Vec::new(), pending: Vec::new() }.convert(node)
 }
 
-/// Recursion is bounded by the YAML reader's depth limit.
-fn convert(node: Node, path: &mut Vec<String>) -> Result<Tree, SopsError> {
-    Ok(match node {
-        Node::Scalar(scalar) => {
-            Tree::Leaf(leaf(scalar).ok_or_else(|| SopsError::UnsupportedScalar { path: show(path) })?)
-        }
-        Node::List(items) => Tree::List(items.into_iter().map(|item| convert(item, path)).collect::<Result<_, _>>()?),
-        Node::Map(entries) => {
-            let mut map = Vec::with_capacity(entries.len());
-            for (key, value) in entries {
-                let Node::Scalar(key) = key else { return Err(SopsError::KeyNotString { path: show(path) }) };
-                let Some(Leaf::Str(key)) = leaf(key) else {
-                    return Err(SopsError::KeyNotString { path: show(path) });
-                };
-                path.push(key);
-                let value = convert(value, path)?;
-                map.push((path.pop().unwrap_or_default(), value));
+/// A key that merges maps, as Go's reader sees it.
+fn is_merge(key: &Node) -> bool {
+    key.as_scalar().is_some_and(|key| key.text == "<<" && (key.plain || key.tag.is_some()))
+}
+
+/// Whether the value of a merge at the top may stay a value like others. sops reads its block with a reader for which such a
+/// merge takes effect: it must be a map or a list of maps, and none of them may bring a block. Recursion is bounded by the
+/// YAML reader's depth limit.
+fn brings_no_block(merged: &Node, list_allowed: bool) -> bool {
+    match merged {
+        Node::Scalar(_) => false,
+        Node::List(items) => list_allowed && items.iter().all(|item| brings_no_block(item, false)),
+        Node::Map(entries) => entries.iter().all(|(key, value)| {
+            if is_merge(key) {
+                brings_no_block(value, true)
+            } else {
+                key.as_scalar().is_some_and(|key| key.text != METADATA_KEY)
             }
-            Tree::Map(map)
+        }),
+    }
+}
+
+/// The key of sops's own block, at the top.
+pub(crate) const METADATA_KEY: &str = "sops";
+
+struct Converter {
+    comments: Comments,
+    /// How many elements have started.
+    elements: usize,
+    path: Vec<String>,
+    /// Comments above the `sops` block. sops removes the block, and so they stand above what follows it.
+    pending: Vec<String>,
+}
+
+impl Converter {
+    /// Recursion is bounded by the YAML reader's depth limit.
+    fn convert(&mut self, node: Node) -> Result<Tree, SopsError> {
+        Ok(match node {
+            Node::Scalar(scalar) => {
+                Tree::Leaf(leaf(scalar).ok_or_else(|| SopsError::UnsupportedScalar { path: show(&self.path) })?)
+            }
+            Node::List(items) => {
+                Tree::List(items.into_iter().map(|item| self.element(item)).collect::<Result<_, _>>()?)
+            }
+            Node::Map(entries) => {
+                let mut map = Vec::with_capacity(entries.len());
+                for (key, value) in entries {
+                    let Node::Scalar(key) = key else { return Err(self.key_not_string()) };
+                    let Some(Leaf::Str(key)) = leaf(key) else { return Err(self.key_not_string()) };
+                    self.path.push(key);
+                    let value = self.element(value)?;
+                    map.push((self.path.pop().unwrap_or_default(), value));
+                }
+                Tree::Map(map)
+            }
+        })
+    }
+
+    /// A map's value or a list's item.
+    fn element(&mut self, node: Node) -> Result<Tree, SopsError> {
+        let above = self.comments.above.remove(&self.elements).unwrap_or_default();
+        self.elements = self.elements.saturating_add(1);
+        let above = above.into_iter().map(|comment| comment.text);
+        if self.path.first().is_some_and(|key| key == METADATA_KEY) {
+            if self.path.len() == 1 && matches!(node, Node::Map(_)) {
+                self.pending.extend(above);
+            }
+            return self.convert(node);
         }
-    })
+        let mut comments = std::mem::take(&mut self.pending);
+        comments.extend(above);
+        let tree = self.convert(node)?;
+        Ok(if comments.is_empty() { tree } else { Tree::Commented(comments, Box::new(tree)) })
+    }
+
+    fn key_not_string(&self) -> SopsError {
+        SopsError::KeyNotString { path: show(&self.path) }
+    }
 }
 
 /// `None` for what sops never writes.
@@ -75,7 +132,8 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Tree, SopsError> {
-        from_yaml(packproof_yaml::parse(text.as_bytes(), &packproof_yaml::Limits::default()).unwrap())
+        let node = packproof_yaml::parse(text.as_bytes(), &packproof_yaml::Limits::default()).unwrap();
+        from_yaml(node, Comments::default())
     }
 
     #[test]
@@ -90,11 +148,30 @@ mod tests {
     }
 
     #[test]
-    fn merge_keys_are_plain_strings_below_the_top_and_refused_at_the_top() {
-        let tree = read("a: {!!merge <<: {b: c}}").unwrap();
+    fn merges_stay_as_a_map_under_their_key() {
         let inner = Tree::Map(vec![("b".into(), Tree::Leaf(Leaf::Str("c".into())))]);
-        assert_eq!(tree, Tree::Map(vec![("a".into(), Tree::Map(vec![("<<".into(), inner)]))]));
-        for text in ["<<: {b: c}", "!!merge <<: {b: c}", "!!str <<: x"] {
+        let merge = Tree::Map(vec![("<<".into(), inner.clone())]);
+        assert_eq!(read("!!merge <<: {b: c}").unwrap(), merge);
+        assert_eq!(read("<<: {b: c}").unwrap(), merge);
+        assert_eq!(read("a: {!!merge <<: {b: c}}").unwrap(), Tree::Map(vec![("a".into(), merge)]));
+        assert_eq!(read("<<: [{b: c}]").unwrap(), Tree::Map(vec![("<<".into(), Tree::List(vec![inner]))]));
+        assert!(read("'<<': x").is_ok() && read("a: {<<: x}").is_ok());
+    }
+
+    /// At the top, where a merge could bring another `sops` block.
+    #[test]
+    fn merges_that_sops_might_take_a_block_from_are_refused() {
+        for text in [
+            "<<: x",
+            "<<: [x]",
+            "<<: [[{b: c}]]",
+            "!!str <<: x",
+            "<<: {sops: {}}",
+            "<<: {'sops': {}}",
+            "<<: [{b: c}, {sops: {}}]",
+            "<<: {<<: {sops: {}}}",
+            "<<: {!!merge <<: [{sops: {}}]}",
+        ] {
             assert_eq!(read(text), Err(SopsError::UnsupportedScalar { path: "<<".into() }), "{text}");
         }
     }

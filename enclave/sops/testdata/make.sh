@@ -7,20 +7,23 @@ export SOPS_AGE_KEY_FILE="$PWD/TEST-ONLY-age-key.txt"
 recipient=$(sed -n 's/^# public key: //p' "$SOPS_AGE_KEY_FILE")
 rm -rf cells expected mutants verdicts.tsv
 mkdir cells expected mutants
-# mac_only_encrypted has no flag in sops 3.11, only a configuration.
 config=$(mktemp)
 trap 'rm -f "$config"' EXIT
-printf 'creation_rules:\n  - age: %s\n    mac_only_encrypted: true\n' "$recipient" >"$config"
 for plain in plain/*; do
     name=$(basename "$plain")
     case $name in
-        encrypted-suffix.*) options="encrypt --age $recipient --encrypted-suffix _enc" ;;
-        mac-only-encrypted.*) options="--config $config encrypt" ;;
-        *) options="encrypt --age $recipient" ;;
+        encrypted-suffix.*) option='encrypted_suffix: _enc' ;;
+        encrypted-regex.*) option="encrypted_regex: '(?i)password|token$|^secrets$'" ;;
+        unencrypted-regex.*) option="unencrypted_regex: '^(user|host|list)$'" ;;
+        encrypted-comment-regex.*) option='encrypted_comment_regex: encrypt' ;;
+        unencrypted-comment-regex.*) option='unencrypted_comment_regex: public' ;;
+        mac-only-encrypted.*) option='mac_only_encrypted: true' ;;
+        *) option='mac_only_encrypted: false' ;;
     esac
     cell=cells/${name%.*}.enc.${name##*.}
-    # shellcheck disable=SC2086
-    "$SOPS" $options "$plain" >"$cell"
+    # Not every option is a flag of sops 3.11.
+    printf 'creation_rules:\n  - age: %s\n    %s\n' "$recipient" "$option" >"$config"
+    "$SOPS" --config "$config" encrypt "$plain" >"$cell"
     case $name in
         non-finite.*) "$SOPS" decrypt "$cell" >"expected/$name" ;;
         *) "$SOPS" decrypt --output-type json "$cell" >"expected/$name.json" ;;

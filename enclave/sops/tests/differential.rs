@@ -1,263 +1,342 @@
-//! Random files, encrypted by real sops and read by both.
+//! Random files, encrypted by real sops, changed at random, and read by both.
 //!
-//! Runs when `PACKPROOF_SOPS` names the program, as `tests/run --all` lets it; under `PACKPROOF_REQUIRE_PEERS=1` a missing
-//! one fails. `CASES` says how many (300).
-#![expect(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "helpers of tests state what they expect by panicking, too"
-)]
+//! `PACKPROOF_SOPS` names the native sops program; without it the test says that it did not run, or fails when
+//! `PACKPROOF_REQUIRE_PEERS=1`. A file that both read must have the same values in the same order. That we refuse what
+//! sops reads is a difference, and each is in [`LISTED`] with its reason. That we read what sops refuses is none of them:
+//! it fails the test, as does every other difference.
+//!
+//! | variable | what | default |
+//! | --- | --- | --- |
+//! | `PACKPROOF_DIFF_SEED` | chooses the files and the changes; keys and nonces are sops's, and new each time | 1 |
+//! | `PACKPROOF_DIFF_FILES` | files | 500 |
+//! | `PACKPROOF_DIFF_MUTATIONS` | changes, spread evenly over the files, large ones left out | 2000 |
+//! | `PACKPROOF_DIFF_SUMMARY` | a file that the summary is written to, too | none |
+#![expect(clippy::panic, clippy::unwrap_used, reason = "tests panic to fail")]
 
 #[cfg(test)]
 mod common;
 
-use std::ffi::{OsStr, OsString};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
-use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-use common::{decrypt, format_of, same_map, testdata};
+use age::x25519::Identity;
+use common::generate::{Case, FEATURES, case, is_large};
+use common::mutate::mutate;
+use common::peer::Peer;
+use common::random::Random;
+use common::{decrypt, format_of, identity, same_as_yaml, same_map};
+use packproof_sops::{Plain, SopsError};
 
-/// A small generator of our own: the cases must be the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        // splitmix64
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(n).unwrap()).unwrap()
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len())]
-    }
+/// A kind of file that sops reads and we refuse on purpose.
+struct Difference {
+    /// Our code.
+    code: &'static str,
+    /// A file as sops writes it may be refused so when it has one of these.
+    features: &'static [&'static str],
+    /// Any changed file may be refused so.
+    changed: bool,
+    reason: &'static str,
 }
 
-const PLAIN: &[&str] = &[
-    "text",
-    "two words",
-    "42",
-    "-7",
-    "007",
-    "0x1f",
-    "0o17",
-    "1_000",
-    "9223372036854775807",
-    "9223372036854775808",
-    "18446744073709551616",
-    "1.5",
-    ".5",
-    "1.",
-    "1e3",
-    "1e21",
-    "1e-7",
-    "5e-324",
-    "1e400",
-    "0.1",
-    "-0.0",
-    "123456789.123456789",
-    "true",
-    "False",
-    "yes",
-    "off",
-    "null",
-    "~",
-    "",
-    "2026-01-02",
-    "2026-01-02T03:04:05Z",
-    "2026-01-02T03:04:05.123456789+02:00",
-    "2026-1-2",
-    "2026-13-01",
-    "1234-5678",
-    "1:30",
-    "0b101",
-    "-0b11",
-    "08",
-    "1.2.3",
-    "+5",
-    "<<",
-    "=",
-    ".",
-    "-.5",
-    "1__0",
-    "0b-1",
-    "é 😀",
-    "a:b",
-    "C:\\path",
-    "x#y",
-];
-const QUOTED: &[&str] = &[
-    "",
-    " ",
-    "  lead",
-    "trail  ",
-    "\\n",
-    "a\\nb",
-    "a\\n\\nb\\n",
-    "\\n\\n",
-    " a\\n b\\n",
-    "a\\r\\nb",
-    "a\\tb",
-    "\\u2028",
-    "x\\u0085y",
-    "\\u0000",
-    "\\u007f",
-    "\\ufeff",
-    "\\ud7ff",
-    "\\U0001F600",
-    "# no comment",
-    "- a",
-    "? a",
-    "[a]",
-    "{a: b}",
-    "&a",
-    "*a",
-    "!a",
-    "%a",
-    "@a",
-    "`a",
-    "|",
-    ">",
-    "---",
-    "...",
-    "true",
-    "007",
-    "1e3",
-    "2026-01-02",
-    "null",
-    "~",
-    "<<",
-    "'",
-    "''",
-    "\\\"",
-    "\\\\",
-    ":",
-    "a: b",
-    "a :b",
-    "ENC[x]",
-    "a\\n  b\\n c",
-    "\\ta\\n",
-    "a\\n#b",
-    "a\\n---\\nb",
+const COMMENTS: &[&str] = &["comment in a map", "comment in a list", "comment beside a value"];
+const COMMENT_SELECTORS: &[&str] = &["unencrypted_comment_regex", "encrypted_comment_regex"];
+
+const fn listed(
+    code: &'static str,
+    features: &'static [&'static str],
+    changed: bool,
+    reason: &'static str,
+) -> Difference {
+    Difference { code, features, changed, reason }
+}
+
+#[rustfmt::skip]
+const LISTED: &[Difference] = &[
+    listed("sops_key_groups", &["several key groups"], false, "a data key split by Shamir's scheme is not put together"),
+    listed("yaml_multiple_documents", &["several documents"], true, "sops decrypts each document; a cell has one"),
+    listed("sops_unsupported_regex", &["regex beyond the common syntax"], true, "Go and we might read the regex otherwise"),
+    listed("sops_ambiguous_comment", COMMENT_SELECTORS, true, "a comment that selects values, not right above one"),
+    listed("sops_comment_as_value", COMMENTS, true, "an empty comment at a list, or one encrypted as a value: to sops an item"),
+    listed("yaml_forbidden_character", &["unicode"], true, "raw U+2028 or U+2029: line breaks to YAML 1.1 only"),
+    listed("content_refused", &["text that is not UTF-8"], false, "an encrypted `!!binary` that is not UTF-8: no text to Clef"),
+    listed("sops_unsupported_scalar", &["text that is not UTF-8"], true, "a tag, date or number that sops itself would write otherwise"),
+    listed("yaml_anchor", &[], true, "an anchor: sops writes values out"),
+    listed("yaml_directive", &[], true, "a directive: sops never writes one"),
+    listed("yaml_duplicate_key", &[], true, "a key twice within the sops block, where sops takes one"),
+    listed("yaml_syntax", &[], true, "Go's YAML reader is laxer"),
+    listed("yaml_collection_tag", &[], true, "a tag on a map or list: sops never writes one"),
+    listed("json_duplicate_key", &[], true, "a key twice, of which sops takes one"),
+    listed("sops_key_not_string", &[], true, "a key within the sops block that is no string, which sops ignores"),
+    listed("sops_malformed_metadata", &[], true, "a field of the sops block in a form that sops never writes"),
+    listed("sops_unknown_metadata", &[], true, "a field of the sops block that sops ignores, or a key of another case"),
+    listed("sops_malformed_ciphertext", &[], true, "an encrypted value in a form that sops never writes"),
+    listed("sops_unsupported_type", &[], true, "a type that sops never writes, or a comment where it writes none"),
+    listed("sops_malformed_age_entry", &[], true, "armor with white space or text around it"),
 ];
 
-fn scalar(random: &mut Random) -> String {
-    match random.below(5) {
-        0 | 1 => random.pick(PLAIN).to_owned(),
-        2 | 3 => format!("\"{}\"", random.pick(QUOTED)),
-        _ => format!("\"{}{}\"", random.pick(QUOTED), random.pick(QUOTED)),
+/// Both of ours: as many as there are cores, since each waits for a process of sops.
+const THREADS: usize = 2;
+const SHOWN_FAILURES: usize = 6;
+
+/// How we and sops see one cell.
+enum Verdict {
+    Same,
+    BothRefuse,
+    Listed(&'static str),
+    Wrong(String),
+}
+
+#[derive(Default)]
+struct Counts {
+    files: usize,
+    agreed: usize,
+    refused: usize,
+    listed: BTreeMap<&'static str, usize>,
+    others: usize,
+}
+
+impl Counts {
+    fn add(&mut self, verdict: &Verdict) {
+        self.files += 1;
+        match verdict {
+            Verdict::Same => self.agreed += 1,
+            Verdict::BothRefuse => self.refused += 1,
+            Verdict::Listed(code) => *self.listed.entry(code).or_default() += 1,
+            Verdict::Wrong(_) => self.others += 1,
+        }
+    }
+
+    fn line(&self) -> String {
+        let Self { files, agreed, refused, others, .. } = self;
+        let listed: usize = self.listed.values().sum();
+        format!(
+            "files {files}, agreed {agreed}, refused by both {refused}, listed differences {listed}, others {others}"
+        )
     }
 }
 
-fn map(random: &mut Random, out: &mut String, indent: usize) {
-    let pad = " ".repeat(indent);
-    for i in 0..1 + random.below(5) {
-        if random.below(6) == 0 {
-            writeln!(out, "{pad}# a comment {i}").unwrap();
+#[derive(Default)]
+struct Summary {
+    unchanged: Counts,
+    changed: Counts,
+    together: Counts,
+    kinds: BTreeMap<&'static str, Counts>,
+    features: BTreeMap<&'static str, usize>,
+    not_encrypted: usize,
+    /// Spent in sops and in our code, by all threads.
+    sops: Duration,
+    ours: Duration,
+    failures: Vec<String>,
+}
+
+impl Summary {
+    fn text(&self, seed: u64) -> String {
+        let mut out = format!("differential test against sops, seed {seed}\n\nfiles with each feature:\n");
+        for feature in FEATURES {
+            writeln!(out, "  {:6} {feature}", self.features.get(feature).copied().unwrap_or(0)).unwrap();
         }
-        let suffix = if random.below(3) == 0 { "_unencrypted" } else { "" };
-        let key = match random.below(8) {
-            0 => format!("\"{}{i}{suffix}\"", random.pick(QUOTED)),
-            _ => format!("k{i}{suffix}"),
-        };
-        match random.below(8) {
-            0 if indent < 6 => {
-                writeln!(out, "{pad}{key}:").unwrap();
-                map(random, out, indent + 2);
+        writeln!(out, "\nchanges (agreed, refused by both, listed differences, others):").unwrap();
+        for (kind, counts) in &self.kinds {
+            let listed: usize = counts.listed.values().sum();
+            let Counts { agreed, refused, others, .. } = counts;
+            writeln!(out, "  {agreed:6} {refused:6} {listed:6} {others:3} {kind}").unwrap();
+        }
+        writeln!(
+            out,
+            "\nlisted differences, all read by sops and refused by us (files as sops writes them, changed files):"
+        )
+        .unwrap();
+        for Difference { code, reason, .. } in LISTED {
+            let [unchanged, changed] =
+                [&self.unchanged, &self.changed].map(|counts| counts.listed.get(code).copied().unwrap_or(0));
+            writeln!(out, "  {unchanged:6} {changed:6} {code}: {reason}").unwrap();
+        }
+        let seconds = [self.sops, self.ours].map(|time| time.as_secs());
+        writeln!(
+            out,
+            "\n{} more files that sops could not encrypt; {} s in sops, {} s in ours\n\nas sops writes them: {}\nchanged: {}",
+            self.not_encrypted,
+            seconds[0],
+            seconds[1],
+            self.unchanged.line(),
+            self.changed.line()
+        )
+        .unwrap();
+        writeln!(out, "together, seed {seed}: {}", self.together.line()).unwrap();
+        out
+    }
+}
+
+fn compare(peer: &Peer, folder: &Path, cell: &str, case: &Case, changed: bool, summary: &Mutex<Summary>) -> Verdict {
+    let name = format!("cell.{}", case.output);
+    let file = folder.join(&name);
+    std::fs::write(&file, cell).unwrap();
+    let start = Instant::now();
+    let ours = decrypt(cell.as_bytes(), format_of(&name));
+    let ours_took = start.elapsed();
+    // JSON cannot express what is not finite; YAML can, but its output is harder to read for certain.
+    let as_yaml = case.features.contains("non-finite float");
+    let start = Instant::now();
+    let theirs = peer.decrypt(&file, if as_yaml { "yaml" } else { "json" });
+    {
+        let mut summary = summary.lock().unwrap();
+        summary.ours += ours_took;
+        summary.sops += start.elapsed();
+    }
+    match (ours, theirs) {
+        (Ok(ours), Ok(theirs)) => match same(&ours, &theirs, as_yaml) {
+            Ok(()) => Verdict::Same,
+            Err(error) => {
+                Verdict::Wrong(format!("read otherwise: {error}\nsops has {}", String::from_utf8_lossy(&theirs)))
             }
-            1 => {
-                writeln!(out, "{pad}{key}:").unwrap();
-                for _ in 0..1 + random.below(3) {
-                    if random.below(5) == 0 {
-                        writeln!(out, "{pad}- # beside\n{pad}  - {}", scalar(random)).unwrap();
-                    }
-                    if random.below(4) == 0 {
-                        writeln!(out, "{pad}# in a list").unwrap();
-                    }
-                    writeln!(out, "{pad}- {}", scalar(random)).unwrap();
-                }
+        },
+        (Err(_), Err(_)) => Verdict::BothRefuse,
+        (Ok(_), Err(error)) => Verdict::Wrong(format!("only sops refuses: {error}")),
+        (Err(error), Ok(_)) => {
+            let code = SopsError::code(&error);
+            let fits = |difference: &&Difference| {
+                let expected = difference.features.iter().any(|feature| case.features.contains(feature));
+                difference.code == code && (expected || (changed && difference.changed))
+            };
+            match LISTED.iter().find(fits) {
+                Some(difference) => Verdict::Listed(difference.code),
+                None => Verdict::Wrong(format!("only we refuse: {code}: {error}")),
             }
-            2 => {
-                writeln!(out, "{pad}{key}: {}", random.pick(&["{}", "[]", "[1, a, [b]]", "{x: 1, y: [2.5]}"])).unwrap()
-            }
-            3 => writeln!(
-                out,
-                "{pad}{key}: |{}\n{pad}  first\n\n{pad}    second # no comment\n",
-                random.pick(&["", "-", "+"])
-            )
-            .unwrap(),
-            _ => writeln!(out, "{pad}{key}: {}", scalar(random)).unwrap(),
         }
     }
 }
 
-/// The real sops, or `None` where nobody promised one.
-fn program() -> Option<OsString> {
-    let found = std::env::var_os("PACKPROOF_SOPS").filter(|path| !path.is_empty());
-    let required = std::env::var_os("PACKPROOF_REQUIRE_PEERS").is_some_and(|value| value == "1");
-    assert!(found.is_some() || !required, "peer not given: set PACKPROOF_SOPS to the native sops program");
-    found
+fn same(ours: &Plain, theirs: &[u8], as_yaml: bool) -> Result<(), String> {
+    if as_yaml {
+        return same_as_yaml(&ours.entries, theirs);
+    }
+    same_map(&ours.entries, &serde_json::from_slice(theirs).map_err(|error| error.to_string())?)
 }
 
-fn sops(program: &OsStr, arguments: &[&str], file: &Path) -> Option<Vec<u8>> {
-    let output = Command::new(program)
-        .args(arguments)
-        .arg(file)
-        .env("SOPS_AGE_KEY_FILE", testdata("TEST-ONLY-age-key.txt"))
-        .output()
-        .expect("sops runs");
-    output.status.success().then_some(output.stdout)
+/// A file and a cell of it. sops cannot encrypt every file (integers from 2^63, keys twice): then another is tried.
+fn encrypted(
+    peer: &Peer,
+    random: &mut Random,
+    number: usize,
+    folder: &Path,
+    summary: &Mutex<Summary>,
+) -> (Case, String) {
+    loop {
+        let case = case(random, number, [&peer.recipients[0], &peer.recipients[1]]);
+        // Then sops's output has to be YAML, into which it does not write every string as it is.
+        let hard = ["unicode", "multi-line string", "unusual key", "text that is not UTF-8"];
+        if case.features.contains("non-finite float") && hard.iter().any(|feature| case.features.contains(feature)) {
+            continue;
+        }
+        let start = Instant::now();
+        let cell = peer.encrypt(&case, folder);
+        let mut summary = summary.lock().unwrap();
+        summary.sops += start.elapsed();
+        if let Some(cell) = cell {
+            return (case, cell);
+        }
+        summary.not_encrypted += 1;
+    }
+}
+
+fn one_case(peer: &Peer, seed: u64, number: usize, mutations: usize, folder: &Path, summary: &Mutex<Summary>) {
+    let mut random = Random::new(seed, number);
+    let (case, cell) = encrypted(peer, &mut random, number, folder, summary);
+    let mut cells = vec![(cell.clone(), "unchanged")];
+    for _ in 0..mutations {
+        cells.push(loop {
+            let (changed, kind) = mutate(&mut random, &cell, case.output == "json");
+            if changed != cell {
+                break (changed, kind);
+            }
+        });
+    }
+    for (i, (cell, kind)) in cells.iter().enumerate() {
+        let verdict = compare(peer, folder, cell, &case, i > 0, summary);
+        let summary = &mut *summary.lock().unwrap();
+        let counts = if i == 0 { &mut summary.unchanged } else { &mut summary.changed };
+        for counts in [counts, &mut summary.together, summary.kinds.entry(kind).or_default()] {
+            counts.add(&verdict);
+        }
+        if i == 0 {
+            for feature in &case.features {
+                *summary.features.entry(feature).or_default() += 1;
+            }
+        }
+        if let Verdict::Wrong(what) = verdict {
+            let cell = if cell.len() > 20_000 { "(long)" } else { cell };
+            let plain = if case.plain.len() > 20_000 { "(long)" } else { &case.plain };
+            summary.failures.push(format!(
+                "seed {seed} case {number} ({kind}): {what}\n--- {}\n--- plain\n{plain}\n--- cell\n{cell}",
+                case.config
+            ));
+        }
+    }
+}
+
+fn number(name: &str, default: usize) -> usize {
+    let given = std::env::var(name).ok().filter(|text| !text.is_empty());
+    given.map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number")))
+}
+
+/// How many of `mutations` fall to each of `files`.
+fn spread(files: usize, mutations: usize) -> Vec<usize> {
+    let ordinary = (0..files).filter(|number| !is_large(*number)).count().max(1);
+    let mut before = 0;
+    let share = |number| {
+        if is_large(number) {
+            return 0;
+        }
+        before += 1;
+        before * mutations / ordinary - (before - 1) * mutations / ordinary
+    };
+    (0..files).map(share).collect()
 }
 
 #[test]
 fn agrees_with_sops_on_random_files() {
-    use common::identity;
-    let Some(program) = program() else {
+    let recipients = [identity().to_public().to_string(), Identity::generate().to_public().to_string()];
+    let Some(peer) = Peer::find(recipients) else {
         println!("peer not given: PACKPROOF_SOPS is not set; this part was not run");
         return;
     };
-    let cases: u64 = std::env::var("CASES").map_or(300, |cases| cases.parse().expect("CASES is a number"));
-    let folder = tempfile::tempdir().unwrap();
-    let recipient = identity().to_public().to_string();
-    let (mut read, mut refused, mut stricter) = (0, 0, 0);
-    for case in 0..cases {
-        let mut random = Random(case);
-        let mut text = String::new();
-        map(&mut random, &mut text, 0);
-        let plain = folder.path().join("plain.yaml");
-        std::fs::write(&plain, &text).unwrap();
-        // Every fourth one as JSON.
-        let (kind, name) = if case % 4 == 3 { ("json", "cell.json") } else { ("yaml", "cell.yaml") };
-        let Some(cell) = sops(&program, &["encrypt", "--age", &recipient, "--output-type", kind], &plain) else {
-            continue;
-        };
-        let file = folder.path().join(name);
-        std::fs::write(&file, &cell).unwrap();
-        let ours = decrypt(&cell, format_of(name));
-        let theirs = sops(&program, &["decrypt", "--output-type", "json"], &file);
-        match (ours, theirs) {
-            (Ok(ours), Some(theirs)) => {
-                let theirs = serde_json::from_slice(&theirs).unwrap();
-                if let Err(error) = same_map(&ours.entries, &theirs) {
-                    panic!("case {case}: {error}\n{text}\n{}", String::from_utf8_lossy(&cell));
+    let seed = u64::try_from(number("PACKPROOF_DIFF_SEED", 1)).unwrap();
+    let (files, mutations) = (number("PACKPROOF_DIFF_FILES", 500), number("PACKPROOF_DIFF_MUTATIONS", 2000));
+    println!("seed {seed}, {files} files, {mutations} mutations");
+    let (next, summary, start) = (AtomicUsize::new(0), Mutex::new(Summary::default()), Instant::now());
+    let mutations_of = spread(files, mutations);
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                let folder = tempfile::tempdir().unwrap();
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(mutations) = mutations_of.get(number) else { break };
+                    if summary.lock().unwrap().failures.len() >= SHOWN_FAILURES {
+                        break;
+                    }
+                    one_case(&peer, seed, number, *mutations, folder.path(), &summary);
                 }
-                read += 1;
-            }
-            (Err(_), None) => refused += 1,
-            // sops writes some strings with raw U+0085, U+2028 or U+2029, where YAML 1.1 and 1.2 differ.
-            (Err(error), Some(_)) if error.code() == "yaml_forbidden_character" => stricter += 1,
-            (Err(error), Some(_)) => panic!("case {case}: only we refuse: {} {error}\n{text}", error.code()),
-            (Ok(_), None) => panic!("case {case}: sops refuses it\n{text}\n{}", String::from_utf8_lossy(&cell)),
+            });
         }
+    });
+    let summary = summary.into_inner().unwrap();
+    let text = summary.text(seed);
+    println!("{text}{:.1?} on {THREADS} threads", start.elapsed());
+    if let Some(path) = std::env::var_os("PACKPROOF_DIFF_SUMMARY").filter(|path| !path.is_empty()) {
+        std::fs::write(path, &text).expect("PACKPROOF_DIFF_SUMMARY can be written");
     }
-    println!("{read} read, {refused} refused by both, {stricter} refused by us only, of {cases}");
-    assert!(read * 2 > cases, "too few files were of use");
+    assert!(summary.failures.is_empty(), "{}", summary.failures.join("\n=====\n"));
+    assert_eq!((summary.unchanged.files, summary.changed.files), (files, mutations));
+    if files >= 500 {
+        for feature in FEATURES {
+            let count = summary.features.get(feature).copied().unwrap_or(0);
+            assert!(count >= files / 100, "{feature} is in {count} of {files} files, fewer than 1 %");
+        }
+        assert!(summary.unchanged.agreed * 4 >= files * 3, "too few cells were read by both");
+    }
 }

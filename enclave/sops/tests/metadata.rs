@@ -33,6 +33,10 @@ fn entries(block: &str) -> Vec<KeyEntry> {
     read(&file("", block)).unwrap_or_else(|error| panic!("{error}: {block}")).entries().to_vec()
 }
 
+fn groups(groups: usize, holding: &str, threshold: u16) -> SopsError {
+    SopsError::KeyGroups { groups, holding: holding.into(), threshold }
+}
+
 fn malformed(field: &str) -> SopsError {
     SopsError::MalformedMetadata { field: field.into() }
 }
@@ -113,6 +117,31 @@ fn kms_entries_are_checked() {
     }
 }
 
+/// They are never asked, but sops reads their times with the file, and so an entry that it refuses is refused here.
+#[test]
+fn entries_of_other_kinds_are_checked() {
+    for (kind, ids) in [
+        ("gcp_kms", "resource_id: r"),
+        ("azure_kv", "vault_url: u, name: n, version: v"),
+        ("hc_vault", "vault_address: a, engine_path: e, key_name: k"),
+        ("hckms", "key_id: k"),
+        ("pgp", "fp: f"),
+    ] {
+        let good = format!("{ids}, created_at: \"2026-01-02T03:04:05Z\", enc: x");
+        let text = |fields: &str| file("", &format!("  {kind}: [{{{fields}}}]\n"));
+        assert!(read(&text(&good)).is_ok(), "{kind}");
+        for (fields, expected) in [
+            (good.replace("05Z", "05A"), malformed(&format!("sops.{kind}[0].created_at"))),
+            (ids.to_owned(), malformed(&format!("sops.{kind}[0].created_at"))),
+            (good.replace("enc: x", "enc: [x]"), malformed(&format!("sops.{kind}[0].enc"))),
+            (good.replace(", enc: x", ""), malformed(&format!("sops.{kind}[0].enc"))),
+            (format!("{good}, more: x"), unknown(&format!("sops.{kind}[0].more"))),
+        ] {
+            assert_eq!(refusal(&text(&fields)), expected, "{kind}: {fields}");
+        }
+    }
+}
+
 #[test]
 fn the_block_is_checked_field_by_field() {
     for (block, expected) in [
@@ -126,7 +155,7 @@ fn the_block_is_checked_field_by_field() {
         ("  age: [{recipient: age1, enc: x, more: y}]\n", unknown("sops.age[0].more")),
         ("  tpm: [{recipient: age1}]\n", unknown("sops.tpm")),
         ("  Age: []\n", unknown("sops.Age")),
-        ("  key_groups: [{age: [{recipient: r, enc: e}]}, {}]\n", SopsError::KeyGroups { groups: 2 }),
+        ("  key_groups: [{age: [{recipient: r, enc: e}]}, {}]\n", groups(2, "[0]: 1 age; [1]: nothing", 0)),
         ("  key_groups: [{tpm: []}]\n", unknown("sops.key_groups.tpm")),
         ("  key_groups: [x]\n", malformed("sops.key_groups")),
         ("  key_groups: {}\n", malformed("sops.key_groups")),
@@ -184,7 +213,6 @@ fn values_must_be_encrypted_exactly_where_the_selector_says() {
         ("m_x: {a: v}\n".into(), "encrypted_suffix: _x", Some(SopsError::NotEncrypted { path: path("m_x.a") })),
         ("a: v\n".into(), "encrypted_suffix: a\n  unencrypted_suffix: b", Some(SopsError::SeveralSelectors)),
         ("a: v\n".into(), "encrypted_suffix: a\n  encrypted_regex: b", Some(SopsError::SeveralSelectors)),
-        ("a: v\n".into(), "encrypted_regex: b", Some(SopsError::UnsupportedSelector { selector: "encrypted_regex" })),
         ("a: ENC[x]\n".into(), "", Some(SopsError::MalformedCiphertext { path: path("a") })),
         (format!("a: {}\n", value.replace("str", "bytes")), "", Some(SopsError::UnsupportedType { path: path("a") })),
         (format!("a: {}\n", value.replace("str", "comment")), "", Some(SopsError::UnsupportedType { path: path("a") })),
@@ -201,6 +229,109 @@ fn values_must_be_encrypted_exactly_where_the_selector_says() {
         let block = if selector.is_empty() { AGE.to_owned() } else { format!("{AGE}  {selector}\n") };
         assert_eq!(read(&file(&data, &block)).err(), expected, "{data} {selector}");
     }
+}
+
+#[test]
+fn regexes_and_comments_select_values() {
+    let value = format!("ENC[AES256_GCM,data:aGk=,iv:{IV},tag:{TAG},type:str]");
+    let clear = |path: &str| Some(SopsError::NotEncrypted { path: path.into() });
+    let ambiguous = |line| Some(SopsError::AmbiguousComment { line });
+    let regex = |selector, reason| Some(SopsError::UnsupportedRegex { selector, reason });
+    let beyond = "it uses syntax beyond what Go and this reader have in common";
+    let characters = "U+000B, U+017F or U+212A stands in a text to match";
+    for (data, selector, expected) in [
+        ("ab: <V>\nc: x\n", "encrypted_regex: ^a", None),
+        ("ab: x\n", "encrypted_regex: ^a", clear("ab")),
+        ("ab: {c: {d: [x]}}\n", "encrypted_regex: ^a", clear("ab.c.d")),
+        ("ab: {c: x}\n", "encrypted_regex: ^c$", clear("ab.c")),
+        ("ab: x\nc: <V>\n", "unencrypted_regex: ^a", None),
+        ("ab: {c: [x]}\n", "unencrypted_regex: ^a", None),
+        ("ba: x\n", "unencrypted_regex: ^a", clear("ba")),
+        ("a: <V>\n", "unencrypted_regex: \\pL", regex("unencrypted_regex", beyond)),
+        ("a: <V>\n", "encrypted_comment_regex: a**", regex("encrypted_comment_regex", beyond)),
+        ("\u{212a}: <V>\n", "encrypted_regex: k", regex("encrypted_regex", characters)),
+        ("# on\na: <V>\nb: x\n", "encrypted_comment_regex: on", None),
+        ("# off\na: x\n", "encrypted_comment_regex: on", None),
+        ("# on\na: x\n", "encrypted_comment_regex: on", clear("a")),
+        ("# on\na: {b: [x]}\n", "encrypted_comment_regex: on", clear("a.b")),
+        ("# on\na: {}\nb: x\n", "encrypted_comment_regex: on", None),
+        ("a:\n    # on\n    - <V>\n    - x\n", "encrypted_comment_regex: on", None),
+        ("a:\n    # on\n    - {b: x}\n", "encrypted_comment_regex: on", clear("a.b")),
+        ("# on\na: x\nb: <V>\n", "unencrypted_comment_regex: on", None),
+        ("# on\na: x\nb: y\n", "unencrypted_comment_regex: on", clear("b")),
+        ("# on\n# more\na: {b: x}\n", "unencrypted_comment_regex: on", None),
+        // The suffix has no say when there is another selector.
+        ("a_unencrypted: x\n", "unencrypted_comment_regex: on", clear("a_unencrypted")),
+        ("a: <V> # on\n", "encrypted_comment_regex: on", ambiguous(1)),
+        ("# on\n\na: <V>\n", "encrypted_comment_regex: on", ambiguous(1)),
+        ("  # on\na: <V>\n", "encrypted_comment_regex: on", ambiguous(1)),
+        ("a: x # off\n", "encrypted_comment_regex: on", None),
+        ("a: x\r\n# off\n", "encrypted_comment_regex: on", ambiguous(2)),
+        ("a: x # off\r\n", "encrypted_comment_regex: on", ambiguous(1)),
+        // A comment that sops would count as a value.
+        ("a:\n- x\n#\n- y\n", "encrypted_suffix: z", Some(SopsError::CommentAsValue { line: 3 })),
+        ("a: x #\nb: {c: y}\n", "encrypted_suffix: z", None),
+        ("a: x #\nb:\n- y\n", "encrypted_suffix: z", Some(SopsError::CommentAsValue { line: 1 })),
+        ("a: x\n#\nb:\n- y\n", "encrypted_suffix: z", None),
+        ("#<V>\na: x\n", "encrypted_suffix: z", Some(SopsError::CommentAsValue { line: 1 })),
+        ("#<V>x\na: x\n", "encrypted_suffix: z", Some(SopsError::CommentAsValue { line: 1 })),
+        ("#<C>\na: x\n", "encrypted_suffix: z", None),
+        ("#<C>\r\na: x\n", "encrypted_suffix: z", None),
+        ("#<C> #<V>\na: x\n", "encrypted_suffix: z", Some(SopsError::CommentAsValue { line: 1 })),
+    ] {
+        let data = data.replace("<V>", &value).replace("<C>", &value.replace("type:str", "type:comment"));
+        assert_eq!(read(&file(&data, &format!("{AGE}  {selector}\n"))).err(), expected, "{data} {selector}");
+    }
+    // The comment above the sops block stands above what follows once sops has removed the block.
+    let text = format!("# on\n{}a: x\n", file("", &format!("{AGE}  encrypted_comment_regex: on\n")));
+    assert_eq!(read(&text).err(), clear("a"));
+    assert_eq!(read(&text.replace("a: x", &format!("a: {value}"))).err(), None);
+}
+
+/// JSON has no comments, so a comment selector means all values or none.
+#[test]
+fn comment_selectors_in_json() {
+    let json = |selector: &str| {
+        let entry = "{\"recipient\": \"age1x\", \"enc\": \"y\"}";
+        let text = format!(
+            "{{\"a\": \"x # on\", \"sops\": {{\"age\": [{entry}], \"{selector}\": \"on\", \"lastmodified\": \
+             \"2026-11-23T20:31:32Z\", \"mac\": \"{}\", \"version\": \"3.11.0\"}}}}",
+            mac()
+        );
+        Cell::parse(text.as_bytes(), Format::Json, &Limits::default()).err()
+    };
+    assert_eq!(json("encrypted_comment_regex"), None);
+    assert_eq!(json("unencrypted_comment_regex"), Some(SopsError::NotEncrypted { path: "a".into() }));
+}
+
+#[test]
+fn key_groups_are_named_with_their_threshold() {
+    let group = "{age: [{recipient: r, enc: e}]}";
+    let groups = |n: usize| format!("  shamir_threshold: 2\n  key_groups: [{}]\n", vec![group; n].join(", "));
+    assert_eq!(entries(&groups(1)).len(), 1);
+    let error = refusal(&file("", &groups(3)));
+    let holding = "[0]: 1 age; [1]: 1 age; [2]: 1 age";
+    assert_eq!(error, self::groups(3, holding, 2));
+    let message =
+        "3 key groups (sops.key_groups[0]: 1 age; [1]: 1 age; [2]: 1 age), of which shamir_threshold 2 are needed";
+    assert!(error.to_string().contains(message), "{error}");
+    let mixed = "{pgp: [{fp: A, created_at: \"2026-01-02T03:04:05Z\", enc: x}], age: [{recipient: r, enc: e}, {recipient: s, enc: e}]}";
+    let block = format!("  key_groups: [{mixed}, {}]\n", ["{}"; 6].join(", "));
+    let SopsError::KeyGroups { groups: 7, holding, .. } = refusal(&file("", &block)) else { panic!("{block}") };
+    assert_eq!(holding, "[0]: 1 pgp, 2 age; [1]: nothing; [2]: nothing; [3]: nothing; [4]: nothing");
+    for wrong in ["-1", "2.5", "65536", "true", "\"2\""] {
+        let block = groups(1).replace("threshold: 2", &format!("threshold: {wrong}"));
+        assert_eq!(refusal(&file("", &block)), malformed("sops.shamir_threshold"), "{wrong}");
+    }
+}
+
+#[test]
+fn kinds_of_keys_are_counted_in_order() {
+    let block = "  pgp: [{fp: A, <T>}]\n  age: [{recipient: r, enc: e}, {recipient: r, enc: e}]\n  gcp_kms: [{resource_id: r, <T>}]\n";
+    let block = block.replace("<T>", "created_at: \"2026-01-02T03:04:05Z\", enc: x");
+    let cell = read(&file("", &block)).ok().unwrap();
+    assert_eq!(cell.key_kinds(), [("pgp", 1), ("age", 2), ("gcp_kms", 1)]);
+    assert_eq!(cell.entries().iter().map(KeyEntry::kind).collect::<Vec<_>>(), ["pgp", "age", "age", "gcp_kms"]);
 }
 
 #[test]

@@ -33,6 +33,9 @@ pub struct DecryptedFile {
 
 /// Decrypts every cell; the data keys are wiped here.
 ///
+/// SOPS's MAC leaves much of a file's structure open ([`Cell::decrypt`](packproof_sops::Cell::decrypt) lists it). What it
+/// leaves open is covered by [`VerifiedInputs`]: each cell's bytes are a blob of the signed commit.
+///
 /// # Errors
 /// [`PackError::ContentRefused`] for whatever depends on plaintext, [`PackError::Cell`] for what the ciphertext shows.
 pub fn decrypt(keys: UnwrappedKeys) -> Result<DecryptedFiles, PackError> {

@@ -129,7 +129,12 @@ pub enum PackError {
         error: SopsError,
     },
     /// A cell carries no entry for a key that the policy names.
-    NoAllowedKey(String),
+    NoAllowedKey {
+        /// Its path.
+        path: String,
+        /// How many entries of each kind it carries instead, as [`packproof_sops::KeyEntry::kind`] names them.
+        found: Vec<(&'static str, usize)>,
+    },
     /// A cell's entry has another encryption context than the policy states.
     WrongContext(String),
     /// A cell's entry asks for another AWS role or profile, which the enclave does not take.
@@ -242,7 +247,7 @@ impl PackError {
             Self::CellMissing(_) => "cell_missing",
             Self::CellNotRegular(_) => "cell_not_regular",
             Self::Cell { error, .. } => error.code(),
-            Self::NoAllowedKey(_) => "no_allowed_key",
+            Self::NoAllowedKey { .. } => "no_allowed_key",
             Self::WrongContext(_) => "wrong_encryption_context",
             Self::EntryWantsRole(_) => "key_entry_wants_role",
             Self::ForeignRecipient { .. } => "foreign_recipient",
@@ -367,10 +372,15 @@ impl std::fmt::Display for PackError {
             }
             Self::CellNotRegular(path) => write!(f, "{path:?} is not a regular file; commit the cell itself there"),
             Self::Cell { path, error } => write!(f, "{path:?}: {error}"),
-            Self::NoAllowedKey(path) => write!(
-                f,
-                "{path:?} carries no entry for a key that the policy names here; is it the file of this environment"
-            ),
+            Self::NoAllowedKey { path, found } => {
+                let found: Vec<String> = found.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+                write!(
+                    f,
+                    "{path:?} carries no entry for a key that the policy names here, of the kinds age and kms that a pack \
+                     can open; it has {}; is it the file of this environment",
+                    found.join(", ")
+                )
+            }
             Self::WrongContext(path) => {
                 write!(f, "{path:?}: the key entry's encryption context is not the one the policy states; encrypt it under that one")
             }
@@ -449,5 +459,18 @@ impl std::fmt::Display for SessionError {
                 f.write_str("the policy's kms.simulated.ca is not a PEM certificate; put the KMS's CA there")
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_without_an_allowed_key_is_told_what_it_has() {
+        let found = vec![("pgp", 2), ("clef_hsm", 1)];
+        let error = PackError::NoAllowedKey { path: "a.enc.yaml".into(), found };
+        assert!(error.to_string().contains("it has 2 pgp, 1 clef_hsm;"), "{error}");
+        assert_eq!(error.code(), "no_allowed_key");
     }
 }

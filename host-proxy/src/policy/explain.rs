@@ -328,7 +328,14 @@ fn judge_cell(pack: &Pack, cell: &CellPath, content: Option<&[u8]>, judgement: &
     };
     let opener = parsed.entries().iter().position(|entry| opens(pack, entry).is_some());
     match opener.and_then(|index| Some((index, opens(pack, parsed.entries().get(index)?)?))) {
-        None => judgement.refuse("no_allowed_key", format!("{path} has no entry for a key that the policy names here")),
+        None => {
+            let kinds = parsed.key_kinds().into_iter().map(|(kind, count)| format!("{count} {kind}"));
+            let kinds = kinds.collect::<Vec<_>>().join(", ");
+            judgement.refuse(
+                "no_allowed_key",
+                format!("{path} has no entry for a key that the policy names here; it has {kinds}"),
+            );
+        }
         Some((_, (id, false))) => {
             judgement.refuse(
                 "wrong_encryption_context",

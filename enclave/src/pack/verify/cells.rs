@@ -78,7 +78,7 @@ pub(super) fn read_cells(
         };
         let cell = Cell::parse(file.body, sops_format, &packproof_sops::Limits::default())
             .map_err(|error| PackError::Cell { path: path.clone(), error })?;
-        let (used, opener) = choose_opener(pack, &path, cell.entries())?;
+        let (used, opener) = choose_opener(pack, &path, &cell)?;
         if pack.only_recipients {
             check_only_recipients(pack, &path, cell.entries())?;
         }
@@ -116,8 +116,8 @@ fn read_sidecar(pack: &Pack, reader: &Reader<'_>, cell: &mut Dependency) -> Resu
 }
 
 /// The first entry, in file order, for a key that the policy names.
-fn choose_opener(pack: &Pack, path: &str, entries: &[KeyEntry]) -> Result<(usize, Opener), PackError> {
-    for (index, entry) in entries.iter().enumerate() {
+fn choose_opener(pack: &Pack, path: &str, cell: &Cell) -> Result<(usize, Opener), PackError> {
+    for (index, entry) in cell.entries().iter().enumerate() {
         match (entry, &pack.cell_keys) {
             (KeyEntry::Kms { arn, role, context, enc, aws_profile, .. }, CellKeys::Kms(keys)) => {
                 let Some(key) = keys.iter().find(|key| key.arn == *arn) else { continue };
@@ -140,7 +140,7 @@ fn choose_opener(pack: &Pack, path: &str, entries: &[KeyEntry]) -> Result<(usize
             _ => {}
         }
     }
-    Err(PackError::NoAllowedKey(path.to_owned()))
+    Err(PackError::NoAllowedKey { path: path.to_owned(), found: cell.key_kinds() })
 }
 
 fn check_only_recipients(pack: &Pack, path: &str, entries: &[KeyEntry]) -> Result<(), PackError> {
