@@ -57,7 +57,7 @@ fn commits_by_others_or_signed_otherwise() {
             "wrong_signature_namespace",
         ),
         ("a commit signed for files", stored(&with_headers(&plain, &signing("file"))), "wrong_signature_namespace"),
-        ("two gpgsig headers", stored(&with_headers(&good, &signature(&other))), "two_signatures"),
+        ("two gpgsig headers", stored(&with_headers(&plain, &(signature(&other) + &signing(GIT)))), "two_signatures"),
         (
             "a header that no signature covers",
             stored(&with_headers(&good, "gpgsig-hidden anything\n")),
