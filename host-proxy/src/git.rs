@@ -2,7 +2,8 @@
 
 use std::{
     ffi::OsStr,
-    io::{self, BufRead, BufReader, Read, Write},
+    fs::File,
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio},
 };
@@ -13,6 +14,9 @@ use crate::Error;
 
 /// Longest line `git cat-file --batch` answers with: an id, a kind and a size.
 const MAX_HEADER_BYTES: u64 = 256;
+
+/// What git says when it gives up fits a few lines; more is not shown.
+const MAX_COMPLAINT_BYTES: u64 = 1024;
 
 /// The line with which an SSH signature begins.
 const SSH_SIGNATURE: &[u8] = b"-----BEGIN SSH SIGNATURE-----";
@@ -73,7 +77,8 @@ impl Repository {
     /// # Errors
     /// [`Error::GitNotFound`], [`Error::GitFailed`].
     pub fn subject(&self, commit: &str) -> Result<String, Error> {
-        let shown = self.output("show", ["--no-patch", "--format=%s", commit])?;
+        // log.showSignature would put its verdict above the subject
+        let shown = self.output("show", ["--no-patch", "--no-show-signature", "--format=%s", commit])?;
         if !shown.status.success() {
             return Err(Error::GitFailed(String::from_utf8_lossy(&shown.stderr).trim().to_owned()));
         }
@@ -134,20 +139,23 @@ impl Repository {
     /// Starts one `git cat-file --batch`.
     ///
     /// # Errors
-    /// [`Error::GitNotFound`].
+    /// [`Error::GitNotFound`], [`Error::GitFailed`] when there is no temporary file for what git complains about.
     pub fn objects(&self) -> Result<Objects, Error> {
+        let no_file = |error: io::Error| Error::GitFailed(format!("cat-file: no temporary file: {error}"));
+        // a file and no pipe: nobody reads it as long as all goes well
+        let complaints = tempfile::tempfile().map_err(no_file)?;
         let mut child = self
             .git("cat-file")
             .arg("--batch")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(complaints.try_clone().map_err(no_file)?)
             .spawn()
             .map_err(Error::GitNotFound)?;
         let no_pipe = || Error::GitFailed("cat-file has no pipes".to_owned());
         let stdin = child.stdin.take().ok_or_else(no_pipe)?;
         let stdout = BufReader::new(child.stdout.take().ok_or_else(no_pipe)?);
-        Ok(Objects { child, stdin: Some(stdin), stdout })
+        Ok(Objects { child, stdin: Some(stdin), stdout, complaints })
     }
 }
 
@@ -157,6 +165,7 @@ pub struct Objects {
     child: Child,
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
+    complaints: File,
 }
 
 /// What a repository has under an id.
@@ -171,12 +180,32 @@ pub enum Found {
 }
 
 impl Objects {
-    /// Reads one object of at most `maximum` bytes. After [`Found::TooLarge`] or an error the process answers no more.
+    /// Reads one object of at most `maximum` bytes. After [`Found::TooLarge`], [`Found::Missing`] in a partial clone, or an
+    /// error the process answers no more.
     ///
     /// # Errors
     /// [`Error::GitFailed`] when the process ends or answers something else.
     pub fn read(&mut self, id: &ObjectId, maximum: usize) -> Result<Found, Error> {
-        self.ask(id, maximum).map_err(|error| Error::GitFailed(format!("cat-file: {error}")))
+        self.ask(id, maximum).or_else(|error| {
+            let said = self.last_words();
+            // A partial clone whose server does not hand out the object.
+            if said.contains("promisor remote") || said.contains("could not fetch") {
+                return Ok(Found::Missing);
+            }
+            let reason = if said.is_empty() { error.to_string() } else { said };
+            Err(Error::GitFailed(format!("cat-file: {reason}")))
+        })
+    }
+
+    /// Ends the process and returns what it complained about.
+    fn last_words(&mut self) -> String {
+        self.stdin = None;
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let mut said = Vec::new();
+        let _ = self.complaints.seek(SeekFrom::Start(0));
+        let _ = (&mut self.complaints).take(MAX_COMPLAINT_BYTES).read_to_end(&mut said);
+        String::from_utf8_lossy(&said).trim().to_owned()
     }
 
     fn ask(&mut self, id: &ObjectId, maximum: usize) -> io::Result<Found> {

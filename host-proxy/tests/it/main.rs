@@ -1,6 +1,8 @@
 //! The command against real git repositories and a fake enclave that speaks the real protocol.
 
 #[cfg(test)]
+mod clones;
+#[cfg(test)]
 mod enclave;
 #[cfg(test)]
 mod kms_corpus;

@@ -11,14 +11,14 @@ use crate::{
 };
 
 /// A job that packs `checkout` for `production` or `dev`.
-struct Job {
+pub(crate) struct Job {
     enclave: FakeEnclave,
     signers: [String; 3],
     output: String,
 }
 
 impl Job {
-    fn new(fixture: &Fixture) -> Self {
+    pub(crate) fn new(fixture: &Fixture) -> Self {
         let enclave = FakeEnclave::start(
             &fixture.path("socket"),
             packing(|request| {
@@ -37,7 +37,7 @@ impl Job {
         Self { enclave, signers, output: fixture.path("out/artifact.json").to_str().unwrap().to_owned() }
     }
 
-    fn run(&self, environment: &str, more: &[&str]) -> Ran {
+    pub(crate) fn run(&self, environment: &str, more: &[&str]) -> Ran {
         let signer = &self.signers[usize::from(environment == "dev")];
         let address = self.enclave.address();
         let env = [
@@ -51,7 +51,7 @@ impl Job {
         packproof(&args, &env)
     }
 
-    fn pack(&self, environment: &str, more: &[&str]) -> PackRequest {
+    pub(crate) fn pack(&self, environment: &str, more: &[&str]) -> PackRequest {
         let ran = self.run(environment, more);
         assert_eq!(ran.code, 0, "{}", ran.err);
         self.enclave.pack_request()
@@ -59,7 +59,7 @@ impl Job {
 }
 
 /// Ids of the objects of a request, sorted; nothing is dropped, so an object sent twice shows.
-fn ids(request: &PackRequest) -> Vec<String> {
+pub(crate) fn ids(request: &PackRequest) -> Vec<String> {
     let mut ids: Vec<String> = request
         .objects
         .iter()
@@ -73,14 +73,14 @@ fn ids(request: &PackRequest) -> Vec<String> {
 }
 
 /// What git calls `commit` and these paths in it (an empty path is the root tree), sorted.
-fn expected(dir: &Path, commit: &str, paths: &[&str]) -> Vec<String> {
+pub(crate) fn expected(dir: &Path, commit: &str, paths: &[&str]) -> Vec<String> {
     let mut ids = vec![git(dir, &["rev-parse", commit])];
     ids.extend(paths.iter().map(|path| git(dir, &["rev-parse", &format!("{commit}:{path}")])));
     ids.sort();
     ids
 }
 
-const PRODUCTION: [&str; 9] = [
+pub(crate) const PRODUCTION: [&str; 9] = [
     "",
     ".packproof",
     ".packproof/repository",
