@@ -10,7 +10,7 @@
 //! | [`bag`] | [`ObjectBag`] and [`Limits`] |
 //! | [`commit`] | [`Commit`], and the bytes its signature covers |
 //! | [`tag`] | [`Tag`]: an annotated tag, and the bytes its signature covers |
-//! | [`tree`] | [`parse_tree`], and [`lookup`]: a path's entry, or the proof that there is none |
+//! | [`tree`] | [`parse_tree`]; [`Trees`] and [`lookup`]: a path's entry, or the proof that there is none |
 //! | [`sshsig`] | OpenSSH's SSHSIG, for commits, tags and approvals; who may sign, itself or by certificate |
 //!
 //! # Stricter than git
@@ -45,4 +45,4 @@ pub use error::{CommitFlaw, GitError, PathFlaw, TagFlaw, TreeFlaw};
 pub use object::{Kind, ObjectFormat, ObjectId, object_id};
 pub use person::Person;
 pub use tag::Tag;
-pub use tree::{Lookup, Mode, TreeEntry, lookup, parse_tree};
+pub use tree::{Lookup, Mode, TreeEntry, Trees, lookup, parse_tree};

@@ -85,18 +85,18 @@ pub fn verify(measured: &MeasuredPolicy, now: UnixMillis, request: PackRequest) 
     let proof = source::prove(policy, pack, &bag, &id, request.tag.as_deref(), now)?;
     let approvals = approvals::count(measured, pack, &proof, &request.approvals, now)?;
 
-    let reader = Reader { bag: &bag, tree: &proof.commit.tree, limits: &limits };
-    check_marker(policy, &reader)?;
-    let manifest = read_manifest(policy, &reader)?;
+    let mut reader = Reader::new(&bag, &proof.commit.tree, &limits);
+    check_marker(policy, &mut reader)?;
+    let manifest = read_manifest(policy, &mut reader)?;
     check_manifest(pack, &manifest)?;
     // checks the whole matrix: paths inside the repository, no two cells with one path
     let wanted = matrix::cells(&manifest, &pack.identity, &pack.environment).map_err(PackError::Matrix)?;
-    let (cells, mut dependencies) = read_cells(pack, &reader, &manifest, wanted)?;
+    let (cells, mut dependencies) = read_cells(pack, &mut reader, &manifest, wanted)?;
     let extra = bag.unused().len();
     if extra > 0 {
         return Err(PackError::ExtraObjects { count: extra });
     }
-    dependencies.splice(0..0, object_facts(policy, &bag, &reader)?);
+    dependencies.splice(0..0, object_facts(policy, &bag, &mut reader)?);
 
     let source = proof.into_facts(policy, approvals);
     Ok(VerifiedInputs {
@@ -151,7 +151,7 @@ fn objects(objects: Vec<Object>) -> Result<Vec<(Kind, Vec<u8>)>, PackError> {
         .collect()
 }
 
-fn check_marker(policy: &Policy, reader: &Reader<'_>) -> Result<(), PackError> {
+fn check_marker(policy: &Policy, reader: &mut Reader<'_>) -> Result<(), PackError> {
     let Found::File(marker) = reader.read(REPOSITORY_MARKER)? else {
         return Err(PackError::NoRepositoryMarker);
     };
@@ -159,7 +159,7 @@ fn check_marker(policy: &Policy, reader: &Reader<'_>) -> Result<(), PackError> {
     if line == policy.source.repository.as_bytes() { Ok(()) } else { Err(PackError::WrongRepository) }
 }
 
-fn read_manifest(policy: &Policy, reader: &Reader<'_>) -> Result<Manifest, PackError> {
+fn read_manifest(policy: &Policy, reader: &mut Reader<'_>) -> Result<Manifest, PackError> {
     match reader.read(&policy.source.manifest)? {
         Found::File(file) => Manifest::parse(file.body).map_err(PackError::Manifest),
         _ => Err(PackError::NoManifest { path: policy.source.manifest.clone() }),

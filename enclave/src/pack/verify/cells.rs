@@ -55,7 +55,7 @@ pub enum Opener {
 /// [`PackError`], named for the first thing that is not so.
 pub(super) fn read_cells(
     pack: &Pack,
-    reader: &Reader<'_>,
+    reader: &mut Reader<'_>,
     manifest: &Manifest,
     wanted: Vec<CellPath>,
 ) -> Result<(Vec<VerifiedCell>, Vec<Dependency>), PackError> {
@@ -97,7 +97,7 @@ pub(super) fn read_cells(
 }
 
 /// Looks at a cell's sidecar where the policy says so; its pending keys enter the cell's fact.
-fn read_sidecar(pack: &Pack, reader: &Reader<'_>, cell: &mut Dependency) -> Result<Option<Dependency>, PackError> {
+fn read_sidecar(pack: &Pack, reader: &mut Reader<'_>, cell: &mut Dependency) -> Result<Option<Dependency>, PackError> {
     let Some(rule) = pack.pending else { return Ok(None) };
     let path = sidecar_path(&cell.name);
     let file = match reader.read(&path)? {

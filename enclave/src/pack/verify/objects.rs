@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use packproof_gitobj::{Kind, Limits, Lookup, Mode, ObjectBag, ObjectId, lookup};
+use packproof_gitobj::{Kind, Limits, Lookup, Mode, ObjectBag, ObjectId, Trees};
 use packproof_receipt::{
     policy::Policy,
     statement::{Assurance, Dependency, DependencyFacts, Role},
@@ -14,9 +14,9 @@ use crate::pack::PackError;
 
 /// Reads files of the one commit.
 pub(super) struct Reader<'a> {
-    pub(super) bag: &'a ObjectBag,
-    pub(super) tree: &'a ObjectId,
-    pub(super) limits: &'a Limits,
+    bag: &'a ObjectBag,
+    tree: &'a ObjectId,
+    trees: Trees<'a>,
 }
 
 /// A regular file: its mode, id and content.
@@ -34,12 +34,17 @@ pub(super) enum Found<'a> {
 }
 
 impl<'a> Reader<'a> {
+    /// For the files below `tree`.
+    pub(super) const fn new(bag: &'a ObjectBag, tree: &'a ObjectId, limits: &'a Limits) -> Self {
+        Self { bag, tree, trees: Trees::new(bag, limits) }
+    }
+
     /// What the commit has at `path`; its objects are then used.
     ///
     /// # Errors
     /// [`PackError::Git`]: an object on the way is missing or malformed.
-    pub(super) fn read(&self, path: &str) -> Result<Found<'a>, PackError> {
-        match lookup(self.bag, self.tree, path, self.limits).map_err(PackError::Git)? {
+    pub(super) fn read(&mut self, path: &str) -> Result<Found<'a>, PackError> {
+        match self.trees.lookup(self.tree, path).map_err(PackError::Git)? {
             Lookup::Found { mode: mode @ (Mode::File | Mode::Executable), id } => {
                 let body = self.bag.get(Kind::Blob, &id).map_err(PackError::Git)?;
                 Ok(Found::File(File { mode, id, body }))
@@ -54,7 +59,7 @@ impl<'a> Reader<'a> {
 pub(super) fn object_facts(
     policy: &Policy,
     bag: &ObjectBag,
-    reader: &Reader<'_>,
+    reader: &mut Reader<'_>,
 ) -> Result<Vec<Dependency>, PackError> {
     let mut facts = Vec::new();
     for (kind, id, body) in bag.used() {

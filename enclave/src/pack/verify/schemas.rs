@@ -40,7 +40,7 @@ impl<'a> Schemas<'a> {
     pub(super) fn of(
         &mut self,
         namespace: &str,
-        reader: &Reader<'_>,
+        reader: &mut Reader<'_>,
     ) -> Result<Option<(String, Arc<Schema>)>, PackError> {
         if self.pack.schemas.is_empty() {
             return Ok(None);
@@ -67,7 +67,7 @@ impl<'a> Schemas<'a> {
     }
 }
 
-fn read(path: &str, pinned: &str, reader: &Reader<'_>) -> Result<(Arc<Schema>, Dependency), PackError> {
+fn read(path: &str, pinned: &str, reader: &mut Reader<'_>) -> Result<(Arc<Schema>, Dependency), PackError> {
     let Found::File(file) = reader.read(path)? else {
         return Err(PackError::SchemaMissing { path: path.to_owned() });
     };
