@@ -15,7 +15,8 @@
 //!   not look at, are refused;
 //! * a hardware key must have been touched, and its application begins with `ssh:`;
 //! * RSA keys of less than 2048 bits, and SHA-1 in a certificate;
-//! * text around the armor, a non-empty reserved field, numbers with leading zeros, RSA signatures without them.
+//! * a version below 1, text around the armor, a non-empty reserved field, numbers with leading zeros, RSA signatures
+//!   without them.
 //!
 //! An ECDSA signature (r, s) is valid as (r, n - s) too: count keys, never signatures.
 //!
