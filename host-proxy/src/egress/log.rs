@@ -1,13 +1,16 @@
 //! One JSON line a connection: where to, how much, how it ended. Never what was carried.
 
 use std::{
-    io::Write,
+    io::{ErrorKind, Write},
+    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use packproof_wire::DialRequest;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+
+use super::Outcome;
 
 /// Where log lines go; clones write to the same place.
 #[derive(Clone)]
@@ -37,32 +40,72 @@ impl std::fmt::Debug for Log {
 #[derive(Serialize)]
 pub(super) struct Entry {
     event: &'static str,
+    /// When the connection came, in milliseconds since the Unix epoch.
+    time_ms: u64,
+    /// As the enclave asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     host: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<u16>,
-    pub(super) outcome: &'static str,
+    /// What was connected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) address: Option<SocketAddr>,
+    #[serde(serialize_with = "code")]
+    pub(super) outcome: Outcome,
     #[serde(skip_serializing_if = "String::is_empty")]
-    reason: String,
+    pub(super) reason: String,
     /// From the enclave.
     pub(super) bytes_out: u64,
     /// To the enclave.
     pub(super) bytes_in: u64,
-    pub(super) milliseconds: u64,
+    /// In the queue.
+    queue_ms: u64,
+    /// Since it had a place.
+    milliseconds: u64,
+    #[serde(skip)]
+    started: Instant,
 }
 
 impl Entry {
-    pub(super) fn of(dial: &DialRequest) -> Self {
-        Self { host: Some(dial.host.clone()), port: Some(dial.port), ..Self::failed("", "") }
+    /// Of a connection that begins now.
+    pub(super) fn begin(queued: Duration) -> Self {
+        Self {
+            event: "egress",
+            time_ms: milliseconds(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
+            host: None,
+            port: None,
+            address: None,
+            outcome: Outcome::Broken,
+            reason: String::new(),
+            bytes_out: 0,
+            bytes_in: 0,
+            queue_ms: milliseconds(queued),
+            milliseconds: 0,
+            started: Instant::now(),
+        }
     }
 
-    pub(super) fn failed(outcome: &'static str, reason: &str) -> Self {
-        let reason = reason.to_owned();
-        Self { event: "egress", host: None, port: None, outcome, reason, bytes_out: 0, bytes_in: 0, milliseconds: 0 }
+    /// The enclave asked for this.
+    pub(super) fn asked(&mut self, dial: &DialRequest) {
+        (self.host, self.port) = (Some(dial.host.clone()), Some(dial.port));
+    }
+
+    /// It is over.
+    pub(super) fn end(&mut self, outcome: Outcome, reason: impl Into<String>) {
+        (self.outcome, self.reason) = (outcome, reason.into());
+        self.milliseconds = milliseconds(self.started.elapsed());
     }
 }
 
-/// Since `started`.
-pub(super) fn milliseconds(started: Instant) -> u64 {
-    u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
+/// A kind of failure in words. The operating system's own text is longer and says no more.
+pub(super) fn kind(kind: ErrorKind) -> String {
+    kind.to_string()
+}
+
+fn code<S: Serializer>(outcome: &Outcome, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(outcome.code())
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

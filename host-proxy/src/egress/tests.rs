@@ -6,13 +6,17 @@ use std::{
     sync::Mutex,
 };
 
+use packproof_wire::ErrorClass;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::AsyncReadExt,
     net::{TcpListener, UnixStream},
     task::JoinHandle,
 };
 
 use super::*;
+
+mod ends;
+mod queue;
 
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -31,6 +35,7 @@ struct Running {
     _dir: tempfile::TempDir,
     path: PathBuf,
     lines: Lines,
+    counters: Counters,
     task: JoinHandle<()>,
 }
 
@@ -40,8 +45,9 @@ impl Running {
         let path = dir.path().join("enclave_7001");
         let listener = UnixListener::bind(&path).unwrap();
         let lines = Lines::default();
+        let counters = egress.counters();
         let task = tokio::spawn(egress.serve(listener, Log::new(lines.clone())));
-        Self { _dir: dir, path, lines, task }
+        Self { _dir: dir, path, lines, counters, task }
     }
 
     /// Waits for `count` log lines.
@@ -90,7 +96,7 @@ async fn shouting_server() -> SocketAddr {
 
 fn quick() -> EgressLimits {
     let second = Duration::from_secs(1);
-    EgressLimits { dial: second, connect: second, idle: second, connections: 2 }
+    EgressLimits { dial: second, connect: second, idle: second, connections: 2, queue: 0, queue_wait: second }
 }
 
 #[tokio::test]
@@ -111,6 +117,7 @@ async fn carries_both_ways_through_a_half_close_and_logs_no_payload() {
     assert_eq!(log[0]["host"], "kms.test");
     assert_eq!((&log[0]["port"], &log[0]["outcome"]), (&443.into(), &"done".into()));
     assert_eq!((&log[0]["bytes_out"], &log[0]["bytes_in"]), (&140_000.into(), &140_000.into()));
+    assert_eq!(log[0]["address"], address.to_string());
     assert!(!String::from_utf8_lossy(&running.lines.0.lock().unwrap()).to_lowercase().contains("canary"));
     running.task.abort();
 }
@@ -130,6 +137,7 @@ async fn only_exact_names_and_ports_are_allowed() {
         assert_eq!((no.code.as_str(), no.class), ("egress_refused", ErrorClass::Refused), "{host}:{port}");
     }
     assert!(running.log(6).await.iter().all(|line| line["outcome"] == "egress_refused"));
+    assert_eq!(running.counters.read().ended(Outcome::Refused), 6);
     running.task.abort();
 }
 
