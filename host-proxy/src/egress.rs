@@ -7,6 +7,7 @@
 //! [`Egress::serve`] listens on the Unix socket `PATH_7001` of local mode, [`Egress::serve_with`] on whatever accepts
 //! streams; [`Egress::carry`] takes any one stream.
 
+mod allow;
 mod connect;
 mod count;
 mod log;
@@ -22,6 +23,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use allow::{AllowlistError, MAX_ALLOWLIST_BYTES, MAX_ALLOWLIST_ENTRIES, parse_allowlist};
 pub use count::{Counters, Counts};
 use log::Entry;
 pub use log::Log;
@@ -89,7 +91,7 @@ impl Default for EgressLimits {
 }
 
 impl Egress {
-    /// Allows exactly these hosts and ports, compared byte for byte.
+    /// Allows exactly these hosts and ports, compared byte for byte. [`parse_allowlist`] reads them from a file.
     pub fn new(allow: Vec<(String, u16)>) -> Self {
         Self { allow, addresses: BTreeMap::new(), limits: EgressLimits::default(), counters: Counters::default() }
     }
