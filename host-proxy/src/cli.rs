@@ -4,15 +4,18 @@ use std::{
     ffi::{OsStr, OsString},
     io::Write,
     process::ExitCode,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use clap::{Parser, Subcommand};
+use packproof_receipt::time::UnixMillis;
 use packproof_wire::{Credentials, Request};
 use serde::de::DeserializeOwned;
 
 use crate::{
     Error, approve, attest,
     client::{self, EnclaveAddress, Timeouts},
+    credentials::{CredentialsError, IMDS, Provider},
     inspect, kms_policy, open,
     output::{self, Report},
     pack, policy, seal,
@@ -30,8 +33,8 @@ struct Cli {
 enum Command {
     /// Pack an identity's secrets for an environment, out of a signed commit
     ///
-    /// AWS credentials come from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN. They call KMS and need
-    /// not be able to decrypt.
+    /// AWS credentials come from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, else from the EC2
+    /// instance's role (IMDSv2), unless AWS_EC2_METADATA_DISABLED=true. They call KMS and need not be able to decrypt.
     Pack(pack::PackArgs),
     /// Approve one pack: an SSH signature over its commit, identity, environment and policy
     ///
@@ -48,8 +51,8 @@ enum Command {
     Attest(attest::AttestArgs),
     /// Make a key inside the enclave, sealed by KMS
     ///
-    /// The file is no secret: only images that the sealing key's key policy names can open it. AWS credentials come from
-    /// the environment, as for pack.
+    /// The file is no secret: only images that the sealing key's key policy names can open it. AWS credentials are found
+    /// as for pack.
     Seal(seal::SealArgs),
     /// The measured policy, packproof.toml
     #[command(subcommand, disable_help_subcommand = true)]
@@ -83,20 +86,16 @@ impl Host<'_> {
         flag.map(OsStr::to_owned).or_else(|| self.var(name))
     }
 
-    /// AWS credentials as every AWS tool finds them in the environment.
+    /// AWS credentials that are good now: the environment's, else the EC2 instance's role's.
     ///
     /// # Errors
-    /// [`Error::CredentialsMissing`] names each variable that is missing. The session token may be: long-lived
-    /// keys have none.
+    /// [`Error::Credentials`].
     pub(crate) fn credentials(&self) -> Result<Credentials, Error> {
-        let text = |name: &str| self.var(name).and_then(|value| value.into_string().ok());
-        let [id, secret] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(|name| text(name).ok_or(name));
-        match (id, secret) {
-            (Ok(access_key_id), Ok(secret_access_key)) => {
-                Ok(Credentials { access_key_id, secret_access_key, session_token: text("AWS_SESSION_TOKEN") })
-            }
-            (id, secret) => Err(Error::CredentialsMissing([id.err(), secret.err()].into_iter().flatten().collect())),
-        }
+        let provider = Provider::from_env(self.env, IMDS)?;
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = UnixMillis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX));
+        let runtime = event_loop().map_err(CredentialsError::Io)?;
+        Ok(runtime.block_on(provider.current(now))?)
     }
 
     /// The enclave that was named.
@@ -108,8 +107,9 @@ impl Host<'_> {
         let address =
             address.into_string().map_err(|text| Error::EnclaveAddress(text.to_string_lossy().into_owned()))?;
         let address = EnclaveAddress::parse(&address)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
-            Error::EnclaveUnreachable { address: address.to_string(), reason: format!("no event loop: {error}") }
+        let runtime = event_loop().map_err(|error| Error::EnclaveUnreachable {
+            address: address.to_string(),
+            reason: format!("no event loop: {error}"),
         })?;
         Ok(Enclave { address, runtime })
     }
@@ -129,6 +129,10 @@ impl Enclave {
     pub(crate) fn ask<T: DeserializeOwned>(&self, request: &Request) -> Result<T, Error> {
         self.runtime.block_on(client::request(&self.address, request, Timeouts::default()))
     }
+}
+
+fn event_loop() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
 /// 32 bytes as 64 hex digits.
@@ -281,21 +285,5 @@ mod tests {
         for wrong in ["", "zz", &"ab".repeat(31), &"ab".repeat(33)] {
             assert_eq!(challenge(Some(wrong)).unwrap_err().code(), "usage");
         }
-    }
-
-    #[test]
-    fn missing_credentials_are_named_one_by_one() {
-        let missing = |env: &[(&'static str, &str)]| {
-            let lookup = |name: &str| env.iter().find(|(n, _)| *n == name).map(|(_, value)| OsString::from(value));
-            match (Host { env: &lookup }).credentials() {
-                Ok(credentials) => Ok(credentials.session_token),
-                Err(error) => Err(error.to_string()),
-            }
-        };
-        assert!(missing(&[]).unwrap_err().ends_with("AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY"));
-        assert!(missing(&[("AWS_ACCESS_KEY_ID", "a")]).unwrap_err().ends_with(": AWS_SECRET_ACCESS_KEY"));
-        let both = [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")];
-        assert_eq!(missing(&both).unwrap(), None);
-        assert_eq!(missing(&[both[0], both[1], ("AWS_SESSION_TOKEN", "c")]).unwrap().as_deref(), Some("c"));
     }
 }

@@ -5,7 +5,7 @@
 //! egress can refuse service. The allow-list protects the *host's* network from whatever an enclave would ask for.
 //!
 //! [`Egress::serve`] listens on the Unix socket `PATH_7001` of local mode, [`Egress::serve_with`] on whatever accepts
-//! streams; [`Egress::carry`] takes any one stream.
+//! streams; [`Egress::carry`] takes any one stream. `host-proxy/EGRESS.md` describes list, log and counters.
 
 mod allow;
 mod connect;

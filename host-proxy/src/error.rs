@@ -12,6 +12,7 @@ use packproof_wire::{ErrorAnswer, ErrorClass, FrameError};
 pub use crate::open::OpenError;
 use crate::{
     approve::ApprovalError,
+    credentials::CredentialsError,
     output::{code_or, printable_line},
 };
 
@@ -54,8 +55,8 @@ pub enum Error {
         /// The same as needed.
         expected: String,
     },
-    /// AWS credentials are not in the environment.
-    CredentialsMissing(Vec<&'static str>),
+    /// There are no AWS credentials.
+    Credentials(CredentialsError),
     /// A file cannot be read.
     CannotRead {
         /// The file.
@@ -230,7 +231,7 @@ impl Error {
             Self::AgeKeyNotUsed => "age_key_not_used",
             Self::SealedKey { .. } => "sealed_key_unreadable",
             Self::SealedKeyMismatch { .. } => "sealed_key_mismatch",
-            Self::CredentialsMissing(_) => "credentials_missing",
+            Self::Credentials(error) => error.code(),
             Self::CannotRead { .. } => "cannot_read",
             Self::FileTooLong { .. } => "file_too_long",
             Self::CannotWrite { .. } => "cannot_write",
@@ -275,6 +276,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Approval(error) => error.exit_code(),
+            Self::Credentials(error) => error.exit_code(),
             Self::Enclave(answer) => match answer.class {
                 ErrorClass::Refused => 1,
                 ErrorClass::Usage => 2,
@@ -324,9 +326,7 @@ impl Error {
             Self::AgeKeyNotUsed => "leave --age-key out for this identity and environment",
             Self::SealedKey { .. } => "packproof seal makes sealed keys; the file must be whole and unchanged",
             Self::SealedKeyMismatch { .. } => "give the sealed key that was made for this identity and environment",
-            Self::CredentialsMissing(_) => {
-                "set them as your CI gets them, for example by assuming a role; they need not be able to decrypt"
-            }
+            Self::Credentials(error) => error.hint(),
             Self::FileExists(_) => "name another file, or move this one away yourself",
             Self::SamePath(_) => "give --receipt another name",
             Self::GitNotFound(_) => "install git and put it on PATH",
@@ -375,7 +375,7 @@ impl fmt::Display for Error {
             Self::SealedKeyMismatch { path, found, expected } => {
                 write!(f, "{} is a sealed {}, not the {expected} asked for", path.display(), printable_line(found))
             }
-            Self::CredentialsMissing(names) => write!(f, "AWS credentials are missing: {}", names.join(", ")),
+            Self::Credentials(error) => error.fmt(f),
             Self::CannotRead { path, error } => write!(f, "cannot read {}: {error}", path.display()),
             Self::FileTooLong { path, maximum } => {
                 write!(f, "{} is longer than {maximum} bytes; it cannot be the file that is meant", path.display())
@@ -441,6 +441,12 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+impl From<CredentialsError> for Error {
+    fn from(error: CredentialsError) -> Self {
+        Self::Credentials(error)
+    }
+}
 
 fn list(names: &[String]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }

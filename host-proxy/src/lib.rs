@@ -10,6 +10,7 @@
 //! | [`client`] | one request to an enclave, over vsock or a Unix socket |
 //! | [`git`], [`collect`] | exactly the git objects that one pack needs |
 //! | [`approve`] | approvals, made and read |
+//! | [`credentials`] | AWS credentials, of the environment or of the EC2 instance's role |
 //! | [`egress`] | connections that the enclave asks for, to exact names only |
 //! | [`error`] | every way to fail, with code, exit code and next step |
 #![forbid(unsafe_code)]
@@ -19,6 +20,7 @@ mod attest;
 pub mod cli;
 pub mod client;
 pub mod collect;
+pub mod credentials;
 pub mod egress;
 pub mod error;
 mod files;

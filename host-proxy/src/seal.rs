@@ -52,7 +52,7 @@ enum Purpose {
 /// Makes a sealed key.
 ///
 /// # Errors
-/// The client's; [`Error::FileExists`], [`Error::CannotWrite`], [`Error::CredentialsMissing`],
+/// The client's; [`Error::FileExists`], [`Error::CannotWrite`], [`Error::Credentials`],
 /// [`Error::AnswerMismatch`].
 pub(crate) fn seal(args: &SealArgs, host: &Host<'_>) -> Result<Report, Error> {
     let challenge = challenge(args.challenge.as_deref())?;

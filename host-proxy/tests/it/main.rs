@@ -5,6 +5,8 @@ mod clones;
 #[cfg(test)]
 mod enclave;
 #[cfg(test)]
+mod instance;
+#[cfg(test)]
 mod kms_corpus;
 #[cfg(test)]
 mod kms_fixture;

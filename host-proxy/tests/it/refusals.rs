@@ -105,6 +105,16 @@ fn flags_and_files_are_checked_before_anything_is_asked() {
     let ran = job.fail(&ASKED, &[("AWS_SECRET_ACCESS_KEY", "")]);
     assert_eq!(ran.error(), (2, "credentials_missing"));
     assert!(ran.err.contains(": AWS_SECRET_ACCESS_KEY ["), "{}", ran.err);
+    let none = [("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")];
+    // The endpoint, for the day when the switch fails: no test asks the real service.
+    let disabled = [("AWS_EC2_METADATA_DISABLED", "true"), ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1")];
+    let ran = job.fail(&ASKED, &[none, disabled].concat());
+    assert_eq!(ran.error(), (2, "credentials_missing"));
+    assert!(ran.err.contains(": AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY ["), "{}", ran.err);
+    let elsewhere = |url| [none.as_slice(), &[("AWS_EC2_METADATA_SERVICE_ENDPOINT", url)]].concat();
+    assert_eq!(job.fail(&ASKED, &elsewhere("http://localhost:1")).error(), (2, "imds_endpoint"));
+    // Nothing listens on port 1.
+    assert_eq!(job.fail(&ASKED, &elsewhere("http://127.0.0.1:1")).error(), (3, "imds_unreachable"));
     assert!(job.enclave.requests().is_empty());
 }
 
