@@ -43,14 +43,19 @@ pub(crate) fn accept(
         }
     }
     if key_id.as_deref() != Some(key.as_str()) {
-        let found = key_id.filter(|id| id.len() <= MAX_SHOWN_KEY_ID_BYTES && id.bytes().all(|b| b.is_ascii_graphic()));
-        return Err(KmsError::WrongKey { expected: key.as_str().to_owned(), found });
+        return Err(wrong_key(key, key_id));
     }
     let for_recipient = for_recipient.map(Blob::into_inner).unwrap_or_default();
     if for_recipient.is_empty() {
         return Err(KmsError::NoRecipientCiphertext);
     }
     Ok(for_recipient)
+}
+
+/// Another key answered; its name is shown only when it is one.
+pub(crate) fn wrong_key(key: &KeyArn, found: Option<String>) -> KmsError {
+    let found = found.filter(|id| id.len() <= MAX_SHOWN_KEY_ID_BYTES && id.bytes().all(|b| b.is_ascii_graphic()));
+    KmsError::WrongKey { expected: key.as_str().to_owned(), found }
 }
 
 /// The attempts of one call, collected while the SDK makes them.

@@ -13,7 +13,7 @@ use aws_sdk_kms::types::{DataKeySpec, KeyEncryptionMechanism, RecipientInfo};
 use aws_smithy_async::time::TimeSource;
 use packproof_secret::{Secret, SecretBytes};
 use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::answer::{Attempts, accept, refusal};
 use crate::endpoint::Target;
@@ -178,8 +178,8 @@ impl Client {
             return Err(KmsError::BlobLength { len: blob.len() });
         }
         let attested = attested(recipient)?;
-        let target = self.0.endpoint.target(key)?;
-        let _permit = self.0.calls.acquire().await.map_err(|_| KmsError::RequestNotBuilt)?;
+        let target = self.target(key)?;
+        let _permit = self.permit().await?;
         let attempts = Attempts::default();
         let answer = self
             .sdk(&target, key)
@@ -209,8 +209,8 @@ impl Client {
         recipient: &Recipient,
     ) -> Result<(Secret<32>, Vec<u8>, Call), KmsError> {
         let attested = attested(recipient)?;
-        let target = self.0.endpoint.target(key)?;
-        let _permit = self.0.calls.acquire().await.map_err(|_| KmsError::RequestNotBuilt)?;
+        let target = self.target(key)?;
+        let _permit = self.permit().await?;
         let attempts = Attempts::default();
         let answer = self
             .sdk(&target, key)
@@ -233,8 +233,17 @@ impl Client {
         Ok((data_key(recipient.key.open(&for_recipient)?)?, blob, call))
     }
 
+    pub(crate) fn target(&self, key: &KeyArn) -> Result<Target, KmsError> {
+        self.0.endpoint.target(key)
+    }
+
+    /// Waits for one of [`MAX_CONCURRENT_CALLS`] places.
+    pub(crate) async fn permit(&self) -> Result<SemaphorePermit<'_>, KmsError> {
+        self.0.calls.acquire().await.map_err(|_| KmsError::RequestNotBuilt)
+    }
+
     /// The SDK client for this key's Region at this address, made when first needed.
-    fn sdk(&self, target: &Target, key: &KeyArn) -> aws_sdk_kms::Client {
+    pub(crate) fn sdk(&self, target: &Target, key: &KeyArn) -> aws_sdk_kms::Client {
         let (url, region) = (target.url(), key.region().to_owned());
         let mut clients = self.0.clients.lock().unwrap_or_else(PoisonError::into_inner);
         clients

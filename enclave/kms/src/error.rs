@@ -127,6 +127,29 @@ pub enum KmsError {
     RecipientCiphertextRefused,
     /// The data key does not have 32 bytes.
     DataKeyLength,
+    /// KMS lets the credentials not ask about the key.
+    KeyPolicyDenied {
+        /// `GetKeyPolicy` or `DescribeKey`.
+        operation: &'static str,
+        /// The key asked about.
+        key_arn: String,
+        /// Of the last attempt.
+        request_id: Option<String>,
+    },
+    /// The answer to `GetKeyPolicy` holds no usable key policy.
+    KeyPolicyUnreadable {
+        /// The key asked about.
+        key_arn: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The answer to `DescribeKey` lacks a fact, or has it in no form that AWS writes.
+    KeyDescriptionUnreadable {
+        /// The key asked about.
+        key_arn: String,
+        /// The member's name.
+        missing: &'static str,
+    },
 }
 
 impl KmsError {
@@ -163,6 +186,9 @@ impl KmsError {
             Self::NoCiphertextBlob => "no_ciphertext_blob",
             Self::RecipientCiphertextRefused => "recipient_ciphertext_refused",
             Self::DataKeyLength => "data_key_length",
+            Self::KeyPolicyDenied { .. } => "key_policy_denied",
+            Self::KeyPolicyUnreadable { .. } => "key_policy_unreadable",
+            Self::KeyDescriptionUnreadable { .. } => "key_description_unreadable",
         }
     }
 
@@ -272,6 +298,17 @@ impl fmt::Display for KmsError {
             Self::NoCiphertextBlob => f.write_str("the answer holds no usable ciphertext blob; check what the endpoint is"),
             Self::RecipientCiphertextRefused => f.write_str("the ciphertext for the enclave was refused"),
             Self::DataKeyLength => f.write_str("the data key does not have 32 bytes; it must be made with AES_256"),
+            Self::KeyPolicyDenied { operation, key_arn, request_id } => write!(
+                f,
+                "KMS denied {operation} for {key_arn}{}; let the role call it in the key policy, or take record_key_policies out of the measured policy",
+                Request(request_id)
+            ),
+            Self::KeyPolicyUnreadable { key_arn, reason } => {
+                write!(f, "the key policy of {key_arn} cannot be recorded: {reason}; check what the endpoint is")
+            }
+            Self::KeyDescriptionUnreadable { key_arn, missing } => {
+                write!(f, "the description of {key_arn} has no readable {missing}; check what the endpoint is")
+            }
         }
     }
 }

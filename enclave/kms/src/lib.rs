@@ -29,6 +29,7 @@ mod client;
 mod cms;
 mod endpoint;
 mod error;
+mod key_facts;
 mod recipient;
 pub mod sealed;
 mod transport;
@@ -41,6 +42,7 @@ pub use client::{
 };
 pub use endpoint::Endpoint;
 pub use error::{Class, KmsError};
+pub use key_facts::{KeyDescription, KeyPolicyText, MAX_KEY_POLICY_BYTES};
 pub use recipient::{Recipient, RecipientKey};
 pub use sealed::{Purpose, SealContext, derive_private_key};
 pub use transport::{Dial, DialFuture, MAX_ANSWER_BYTES};

@@ -5,6 +5,8 @@
     reason = "helpers of tests state what they expect by panicking, as tests do"
 )]
 
+#[path = "client/key_facts.rs"]
+mod key_facts;
 mod support;
 
 use std::sync::Arc;

@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
 use packproof_artifact::{matrix::CellFormat, schema::Schema};
-use packproof_receipt::statement::KmsCall;
 use packproof_sops::{Plain, SopsError};
 
 use super::{
     PackError, merge,
-    unwrap::{EnvelopeKey, UnwrappedCell, UnwrappedKeys},
+    unwrap::{EnvelopeKey, KmsFacts, UnwrappedCell, UnwrappedKeys},
     verify::VerifiedInputs,
 };
 
@@ -19,7 +18,7 @@ pub struct DecryptedFiles {
     pub(super) files: Vec<DecryptedFile>,
     pub(super) envelope: Option<EnvelopeKey>,
     pub(super) signer: SigningKey,
-    pub(super) calls: Vec<KmsCall>,
+    pub(super) kms: KmsFacts,
 }
 
 /// One cell's values.
@@ -39,7 +38,7 @@ pub struct DecryptedFile {
 /// # Errors
 /// [`PackError::ContentRefused`] for whatever depends on plaintext, [`PackError::Cell`] for what the ciphertext shows.
 pub fn decrypt(keys: UnwrappedKeys) -> Result<DecryptedFiles, PackError> {
-    let UnwrappedKeys { inputs, cells, envelope, signer, calls } = keys;
+    let UnwrappedKeys { inputs, cells, envelope, signer, kms } = keys;
     let mut files = Vec::with_capacity(cells.len());
     for cell in cells {
         match decrypt_cell(cell) {
@@ -52,7 +51,7 @@ pub fn decrypt(keys: UnwrappedKeys) -> Result<DecryptedFiles, PackError> {
             Err(error) => return Err(error),
         }
     }
-    Ok(DecryptedFiles { inputs, files, envelope, signer, calls })
+    Ok(DecryptedFiles { inputs, files, envelope, signer, kms })
 }
 
 fn decrypt_cell(cell: UnwrappedCell) -> Result<DecryptedFile, PackError> {

@@ -6,9 +6,9 @@ use packproof_artifact::{
     manifest::KmsProvider,
     seal::{SealError, seal_age, seal_kms},
 };
-use packproof_receipt::{policy::Target, statement::KmsCall};
+use packproof_receipt::policy::Target;
 
-use super::{PackError, merge::MergedSecrets, verify::VerifiedInputs};
+use super::{PackError, merge::MergedSecrets, unwrap::KmsFacts, verify::VerifiedInputs};
 use crate::session::Enclave;
 
 /// Ciphertext, and nothing else of the content.
@@ -19,7 +19,7 @@ pub struct SealedPack {
     pub(super) namespaces: Vec<String>,
     pub(super) key_count: u64,
     pub(super) signer: SigningKey,
-    pub(super) calls: Vec<KmsCall>,
+    pub(super) kms: KmsFacts,
 }
 
 /// Encrypts; plaintext and data key are wiped here.
@@ -27,7 +27,7 @@ pub struct SealedPack {
 /// # Errors
 /// [`PackError::Crypto`].
 pub fn encrypt(enclave: &Enclave, secrets: MergedSecrets) -> Result<SealedPack, PackError> {
-    let MergedSecrets { inputs, plaintext, namespaces, key_count, envelope, signer, calls } = secrets;
+    let MergedSecrets { inputs, plaintext, namespaces, key_count, envelope, signer, kms } = secrets;
     let failed = |_: SealError| PackError::Crypto("encrypting the artifact");
     let (ciphertext, envelope) = match (&inputs.pack.target, envelope) {
         (Target::Age(recipient), None) => (seal_age(plaintext, recipient).map_err(failed)?, None),
@@ -38,5 +38,5 @@ pub fn encrypt(enclave: &Enclave, secrets: MergedSecrets) -> Result<SealedPack, 
         }
         _ => return Err(PackError::Crypto("matching the envelope key to the policy")),
     };
-    Ok(SealedPack { inputs, ciphertext, envelope, namespaces, key_count, signer, calls })
+    Ok(SealedPack { inputs, ciphertext, envelope, namespaces, key_count, signer, kms })
 }

@@ -7,14 +7,13 @@ use packproof_artifact::{
     schema::Schema,
     value::{Scalar, to_clef_string},
 };
-use packproof_receipt::statement::KmsCall;
 use packproof_secret::{SecretBytes, SecretString};
 use packproof_sops::Value;
 
 use super::{
     PackError,
     decrypt::{DecryptedFile, DecryptedFiles},
-    unwrap::EnvelopeKey,
+    unwrap::{EnvelopeKey, KmsFacts},
     verify::VerifiedInputs,
 };
 
@@ -26,7 +25,7 @@ pub struct MergedSecrets {
     pub(super) key_count: u64,
     pub(super) envelope: Option<EnvelopeKey>,
     pub(super) signer: SigningKey,
-    pub(super) calls: Vec<KmsCall>,
+    pub(super) kms: KmsFacts,
 }
 
 /// Merges all cells; their values are wiped here.
@@ -34,7 +33,7 @@ pub struct MergedSecrets {
 /// # Errors
 /// [`PackError::ContentRefused`], naming the cell, for a value or key that Clef would mangle or cannot carry.
 pub fn merge(decrypted: DecryptedFiles) -> Result<MergedSecrets, PackError> {
-    let DecryptedFiles { inputs, files, envelope, signer, calls } = decrypted;
+    let DecryptedFiles { inputs, files, envelope, signer, kms } = decrypted;
     let mut builder = PlaintextBuilder::new();
     let mut namespaces = Vec::with_capacity(files.len());
     for file in files {
@@ -45,7 +44,7 @@ pub fn merge(decrypted: DecryptedFiles) -> Result<MergedSecrets, PackError> {
     }
     let (plaintext, counts) = builder.finish();
     let key_count = u64::try_from(counts.keys).unwrap_or(u64::MAX);
-    Ok(MergedSecrets { inputs, plaintext, namespaces, key_count, envelope, signer, calls })
+    Ok(MergedSecrets { inputs, plaintext, namespaces, key_count, envelope, signer, kms })
 }
 
 /// The first cell whose content this stage would refuse.

@@ -19,6 +19,7 @@ pub mod encrypt;
 mod error;
 pub mod merge;
 pub mod receipt;
+mod record;
 pub mod sign;
 pub mod unwrap;
 pub mod verify;

@@ -61,7 +61,7 @@ fn to_bytes<T: Serialize>(value: &T) -> Result<Vec<u8>, PackError> {
 fn pack_statement(clock: &Clock, enclave: &Enclave, signed: SignedPack) -> Result<Statement<PackPredicate>, PackError> {
     let mut invocation = [0; 16];
     enclave.nsm.random(&mut invocation).map_err(PackError::Nsm)?;
-    let SignedPack { inputs, artifact, bytes, signed_payload_sha256, namespaces, key_count, calls } = signed;
+    let SignedPack { inputs, artifact, bytes, signed_payload_sha256, namespaces, key_count, kms } = signed;
     let policy = &enclave.policy;
     let pcrs = policy.measurements();
     let version = BTreeMap::from([
@@ -103,7 +103,8 @@ fn pack_statement(clock: &Clock, enclave: &Enclave, signed: SignedPack) -> Resul
             },
         },
         source: inputs.source,
-        kms: calls,
+        kms: kms.calls,
+        key_policies: kms.key_policies,
         output: Output {
             format: "clef/1".into(),
             identity: artifact.identity,

@@ -2,10 +2,10 @@
 
 use ed25519_dalek::Signer;
 use packproof_artifact::envelope::{Artifact, Contents, SignatureAlgorithm, revision};
-use packproof_receipt::{statement::KmsCall, time::UnixMillis};
+use packproof_receipt::time::UnixMillis;
 use sha2::{Digest, Sha256};
 
-use super::{PackError, encrypt::SealedPack, verify::VerifiedInputs};
+use super::{PackError, encrypt::SealedPack, unwrap::KmsFacts, verify::VerifiedInputs};
 use crate::{clock::Clock, session::Enclave};
 
 /// The artifact, signed.
@@ -16,7 +16,7 @@ pub struct SignedPack {
     pub(super) signed_payload_sha256: [u8; 32],
     pub(super) namespaces: Vec<String>,
     pub(super) key_count: u64,
-    pub(super) calls: Vec<KmsCall>,
+    pub(super) kms: KmsFacts,
 }
 
 /// Signs. There is no unsigned artifact.
@@ -24,7 +24,7 @@ pub struct SignedPack {
 /// # Errors
 /// [`PackError::Nsm`] when the NSM gives no randomness, [`PackError::Crypto`] when a field cannot be signed.
 pub fn sign(clock: &Clock, enclave: &Enclave, sealed: SealedPack) -> Result<SignedPack, PackError> {
-    let SealedPack { inputs, ciphertext, envelope, namespaces, key_count, signer, calls } = sealed;
+    let SealedPack { inputs, ciphertext, envelope, namespaces, key_count, signer, kms } = sealed;
     let mut random = [0; 4];
     enclave.nsm.random(&mut random).map_err(PackError::Nsm)?;
     let now = clock.now();
@@ -44,5 +44,5 @@ pub fn sign(clock: &Clock, enclave: &Enclave, sealed: SealedPack) -> Result<Sign
     let artifact = artifact.with_signature(SignatureAlgorithm::Ed25519, &signer.sign(&payload).to_bytes());
     let bytes = artifact.to_bytes();
     let signed_payload_sha256 = Sha256::digest(&payload).into();
-    Ok(SignedPack { inputs, artifact, bytes, signed_payload_sha256, namespaces, key_count, calls })
+    Ok(SignedPack { inputs, artifact, bytes, signed_payload_sha256, namespaces, key_count, kms })
 }

@@ -1,6 +1,9 @@
 //! `VerifiedInputs → UnwrappedKeys`: KMS releases the keys to this attested enclave, all at once.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use age::x25519::Identity;
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -12,7 +15,7 @@ use packproof_kms::{
 };
 use packproof_receipt::{
     policy::{CellKeys, Target},
-    statement::{Assurance, KmsCall},
+    statement::{Assurance, KeyPolicy, KmsCall},
 };
 use packproof_secret::{Secret, SecretBytes};
 use packproof_sops::{Cell, open_age_entry};
@@ -20,6 +23,7 @@ use tokio::task::JoinSet;
 
 use super::{
     PackError,
+    record::Questions,
     verify::{Opener, VerifiedCell, VerifiedInputs},
 };
 use crate::{seal, session::Session};
@@ -30,7 +34,13 @@ pub struct UnwrappedKeys {
     pub(super) cells: Vec<UnwrappedCell>,
     pub(super) envelope: Option<EnvelopeKey>,
     pub(super) signer: SigningKey,
+    pub(super) kms: KmsFacts,
+}
+
+/// What was asked of KMS, as the receipt states it.
+pub(super) struct KmsFacts {
     pub(super) calls: Vec<KmsCall>,
+    pub(super) key_policies: Vec<KeyPolicy>,
 }
 
 /// A cell and its data key.
@@ -86,11 +96,22 @@ pub async fn unwrap(session: &Session, mut inputs: VerifiedInputs) -> Result<Unw
             calls.decrypt(Slot::Cell(index), format!("cell {:?}", cell.path), arn, context.clone(), blob.clone())?;
         }
     }
+    let questions = inputs.record_key_policies.then(|| Questions::ask(&session.kms, &calls.keys)).transpose()?;
     let answers = calls.finish().await?;
+    let key_policies = match questions {
+        Some(questions) => questions.finish().await?,
+        None => Vec::new(),
+    };
     let signer = signer(&inputs, answers.signer)?;
     let identity = answers.age_key.map(|key| age_identity(&inputs, key)).transpose()?;
     let cells = open_cells(verified, answers.cells, identity.as_ref())?;
-    Ok(UnwrappedKeys { inputs, cells, envelope: answers.envelope, signer, calls: answers.facts })
+    Ok(UnwrappedKeys {
+        inputs,
+        cells,
+        envelope: answers.envelope,
+        signer,
+        kms: KmsFacts { calls: answers.facts, key_policies },
+    })
 }
 
 /// The artifact's signing key: derived from the sealed data key, equal to the pinned public key or refused.
@@ -133,6 +154,8 @@ fn open_cells(
 struct Calls {
     client: Client,
     recipient: Arc<Recipient>,
+    /// ARNs of the keys asked.
+    keys: BTreeSet<String>,
     running: JoinSet<Result<(Slot, String, Secret<32>, Call), PackError>>,
 }
 
@@ -147,7 +170,12 @@ struct Answers {
 
 impl Calls {
     fn new(session: &Session) -> Self {
-        Self { client: session.kms.clone(), recipient: Arc::clone(&session.recipient), running: JoinSet::new() }
+        Self {
+            client: session.kms.clone(),
+            recipient: Arc::clone(&session.recipient),
+            keys: BTreeSet::new(),
+            running: JoinSet::new(),
+        }
     }
 
     fn decrypt_sealed(
@@ -177,6 +205,7 @@ impl Calls {
         blob: Vec<u8>,
     ) -> Result<(), PackError> {
         let key = KeyArn::parse(arn).map_err(PackError::PolicyKey)?;
+        self.keys.insert(arn.to_owned());
         let (client, recipient) = (self.client.clone(), Arc::clone(&self.recipient));
         self.running.spawn(async move {
             let failed = |error: KmsError| PackError::Kms { purpose: purpose.clone(), error };
@@ -189,6 +218,7 @@ impl Calls {
 
     fn generate(&mut self, arn: &str) -> Result<(), PackError> {
         let key = KeyArn::parse(arn).map_err(PackError::PolicyKey)?;
+        self.keys.insert(arn.to_owned());
         let (client, recipient) = (self.client.clone(), Arc::clone(&self.recipient));
         self.running.spawn(async move {
             // no context: the runtime's Decrypt sends none

@@ -129,6 +129,11 @@ fn changes(old: &Policy, new: &Policy) -> Vec<Change> {
     }
     let size = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
     changes.bound("[limits]", "max_request_bytes", size(old.max_request_bytes), size(new.max_request_bytes));
+    if old.record_key_policies != new.record_key_policies {
+        let (effect, now) =
+            if new.record_key_policies { (Effect::Narrows, "are") } else { (Effect::Widens, "are no longer") };
+        changes.add(effect, "record_key_policies", format!("key policies {now} recorded in receipts"));
+    }
     for pack in &new.packs {
         match old.pack(&pack.identity, &pack.environment) {
             None => changes.add(Effect::Widens, &place(pack), "can be packed now"),

@@ -226,6 +226,7 @@ fn statement(artifact: &[u8], request: &PackRequest, identity: &str, environment
             assurance: Assurance::EnclaveVerified,
         },
         kms: Vec::new(),
+        key_policies: Vec::new(),
         output: Output {
             format: text(),
             identity: identity.into(),

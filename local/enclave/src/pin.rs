@@ -109,7 +109,8 @@ fn signer_use(pack: &Pack) -> Use {
 /// The policy of a key with these uses. Only birth and unsealing can meet in one key: the measured policy refuses a key
 /// of any other two purposes.
 fn key_policy(usages: &BTreeSet<Use>, image: &Measurements) -> Value {
-    let mut statements = vec![administrator()];
+    let reads = allow("CiReads", "ci", &["kms:DescribeKey", "kms:GetKeyPolicy"], None);
+    let mut statements = vec![administrator(), reads];
     let attested = ["kms:Decrypt", "kms:GenerateDataKey"];
     let by_image = |sid: &str, action| allow(sid, "ci", &[action], Some(pinned_allow(image)));
     for usage in usages {

@@ -106,6 +106,9 @@ pub(crate) struct ReceiptArgs {
     /// Write the receipt's public key here for cosign (PEM), if the receipt is valid
     #[arg(long, value_name = "FILE")]
     pub(crate) export_key: Option<PathBuf>,
+    /// Write each recorded key policy into a file here, for packproof kms-policy explain, if the receipt is valid
+    #[arg(long, value_name = "DIR")]
+    pub(crate) export_key_policies: Option<PathBuf>,
     /// Print the report as JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,5 +1,6 @@
 //! The report in plain words. Every text that is not ours is escaped where it is printed.
 
+use packproof_receipt::statement::KeyDescription;
 use packproof_receipt_verify::{
     Outcome, Report, Step,
     report::{EvidenceFacts, Facts, Input, Key, Signer, TrustedInputs},
@@ -100,6 +101,24 @@ impl Page {
             self.line("call", &format!("{} for {}", call.operation, call.purpose));
             self.line("", &format!("{}, request {}", call.key_arn, call.request_id));
         }
+        self.key_policies(facts);
+    }
+
+    /// Only that they were recorded: what they say is explained by another command.
+    fn key_policies(&mut self, facts: &Facts) {
+        if facts.key_policies.is_empty() {
+            self.line("key policies", "not recorded: the policy does not say record_key_policies");
+            return;
+        }
+        for entry in &facts.key_policies {
+            let KeyDescription { key_manager, origin, multi_region, key_state, key_usage, key_spec } =
+                &entry.description;
+            let regions = if *multi_region { "multi-Region" } else { "single-Region" };
+            self.line("key policy", &entry.key_arn);
+            self.line("", &format!("recorded, {} bytes, SHA-256 {}", entry.policy.len(), entry.policy_sha256));
+            self.line("", &format!("{key_manager}, {origin}, {regions}, {key_state}, {key_usage}, {key_spec}"));
+        }
+        self.line("", "who can decrypt by them: --export-key-policies, then packproof kms-policy explain");
     }
 
     pub(crate) fn evidence(&mut self, evidence: Option<&EvidenceFacts>) {

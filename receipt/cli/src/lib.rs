@@ -13,6 +13,7 @@ mod error;
 mod files;
 mod human;
 mod json;
+mod key_policies;
 mod receipt;
 mod repository;
 mod split;

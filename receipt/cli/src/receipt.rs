@@ -13,7 +13,7 @@ use crate::{
     args::ReceiptArgs,
     error::CliError,
     files::{self, MAX_INPUT_BYTES, MAX_TEXT_BYTES},
-    human, json, repository,
+    human, json, key_policies, repository,
 };
 
 /// Returns whether the receipt is valid.
@@ -50,6 +50,13 @@ pub(crate) fn run(args: &ReceiptArgs, out: &mut dyn Write, err: &mut dyn Write) 
     }
     out.flush().map_err(|_| CliError::Output)?;
     export_key(args, report.valid, report.receipt_key.as_deref(), err)?;
+    if let Some(folder) = &args.export_key_policies {
+        match &report.facts {
+            Some(facts) if report.valid => key_policies::write(folder, &facts.key_policies, err)?,
+            _ => writeln!(err, "packproof-verify: no key policy was written, because the receipt is not valid")
+                .map_err(|_| CliError::Output)?,
+        }
+    }
     Ok(report.valid)
 }
 

@@ -29,6 +29,6 @@ pub(crate) fn run(args: &SplitArgs, out: &mut dyn Write) -> Result<bool, CliErro
     Ok(true)
 }
 
-fn make_folder(path: &Path) -> Result<(), CliError> {
+pub(crate) fn make_folder(path: &Path) -> Result<(), CliError> {
     fs::create_dir_all(path).map_err(|error| CliError::Unwritable { path: path.to_owned(), reason: error.to_string() })
 }

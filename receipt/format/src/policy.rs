@@ -26,6 +26,8 @@ pub struct Policy {
     pub packs: Vec<Pack>,
     /// Largest request the enclave reads, in bytes.
     pub max_request_bytes: usize,
+    /// Whether each pack asks KMS for the policies of the keys that it uses and states the answers.
+    pub record_key_policies: bool,
 }
 
 /// `[source]`.

@@ -74,6 +74,9 @@ pub struct PackPredicate {
     pub source: SourceFacts,
     /// Every KMS call of this pack.
     pub kms: Vec<KmsCall>,
+    /// Under `record_key_policies`: the policy of each key in `kms`, once, in the order of ARNs.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub key_policies: Vec<KeyPolicy>,
     /// The artifact.
     pub output: Output,
 }
@@ -341,6 +344,45 @@ pub struct KmsCall {
     /// Who vouches: the answer came over TLS that ends in the enclave.
     pub assurance: Assurance,
 }
+
+/// Who may use a key and what kind of key it is, as KMS told the enclave during the pack.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyPolicy {
+    /// The key asked about. The answer to `DescribeKey` named it; `GetKeyPolicy` names none.
+    pub key_arn: String,
+    /// The answer to `GetKeyPolicy`, every character as KMS sent it, at most [`MAX_KEY_POLICY_BYTES`].
+    pub policy: String,
+    /// What `DescribeKey` said.
+    pub description: KeyDescription,
+    /// Request ids of the answered attempts of `GetKeyPolicy`; the last is that of the answer.
+    pub policy_request_ids: Vec<String>,
+    /// The same of `DescribeKey`.
+    pub description_request_ids: Vec<String>,
+    /// Who vouches: both answers came over TLS that ends in the enclave.
+    pub assurance: Assurance,
+}
+
+/// Facts of `DescribeKey`, as AWS names them (KMS API reference, KeyMetadata).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyDescription {
+    /// `CUSTOMER` or `AWS`.
+    pub key_manager: String,
+    /// `AWS_KMS`; anything else means that somebody outside KMS had or has the key material.
+    pub origin: String,
+    /// Whether the key can have replicas with other policies.
+    pub multi_region: bool,
+    /// `Enabled`, `PendingDeletion`, …
+    pub key_state: String,
+    /// `ENCRYPT_DECRYPT`, …
+    pub key_usage: String,
+    /// `SYMMETRIC_DEFAULT`, …
+    pub key_spec: String,
+}
+
+/// The longest key policy that KMS takes (API reference, PutKeyPolicy).
+pub const MAX_KEY_POLICY_BYTES: usize = 32_768;
 
 /// The artifact.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

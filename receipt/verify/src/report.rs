@@ -9,7 +9,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 pub(crate) use facts::evidence as evidence_facts;
-pub use facts::{AgeBound, EvidenceFacts, Facts, Input, Key, KmsUse, Signer};
+pub use facts::{AgeBound, EvidenceFacts, Facts, Input, Key, KeyPolicyFacts, KmsUse, Signer};
 
 use crate::expectations::{Expectations, Image, Root};
 

@@ -36,11 +36,6 @@ pub enum PolicyError {
         /// What is wrong and what is expected.
         reason: String,
     },
-    /// Not in this version; named so that nobody believes it is enforced.
-    NotSupported {
-        /// The key.
-        at: String,
-    },
     /// Two entries of one name.
     Duplicate {
         /// What stands twice.
@@ -73,7 +68,6 @@ impl PolicyError {
             Self::Syntax(_) => "policy_syntax",
             Self::Schema(_) => "policy_schema",
             Self::Value { .. } => "policy_value",
-            Self::NotSupported { .. } => "policy_not_supported",
             Self::Duplicate { .. } => "policy_duplicate",
             Self::Shared { .. } => "policy_shared_key",
             Self::UnknownSigner { .. } => "policy_unknown_signer",
@@ -89,9 +83,6 @@ impl std::fmt::Display for PolicyError {
             Self::Syntax(reason) => write!(f, "the policy cannot be read: {reason}"),
             Self::Schema(found) => write!(f, "schema = {found} is not known; this version reads schema = 1"),
             Self::Value { at, reason } => write!(f, "{at}: {reason}"),
-            Self::NotSupported { at } => {
-                write!(f, "{at} is not enforced by this version, so it is refused; remove it or use a later version")
-            }
             Self::Duplicate { what } => write!(f, "{what} stands twice; keep one"),
             Self::Shared { key, first, second } => write!(
                 f,
@@ -115,7 +106,8 @@ struct RawPolicy {
     pack: Vec<RawPack>,
     #[serde(default)]
     limits: RawLimits,
-    record_key_policies: Option<bool>,
+    #[serde(default)]
+    record_key_policies: bool,
 }
 
 #[derive(Deserialize)]
@@ -225,9 +217,6 @@ pub(super) fn read(bytes: &[u8]) -> Result<Policy, PolicyError> {
     if raw.schema != 1 {
         return Err(PolicyError::Schema(raw.schema));
     }
-    if raw.record_key_policies == Some(true) {
-        return Err(PolicyError::NotSupported { at: "record_key_policies".into() });
-    }
     let limit = raw.limits.max_request_bytes.unwrap_or(DEFAULT_MAX_REQUEST_BYTES);
     if !(SMALLEST_REQUEST_LIMIT..=LARGEST_REQUEST_LIMIT).contains(&limit) {
         let reason = format!("must be {SMALLEST_REQUEST_LIMIT} to {LARGEST_REQUEST_LIMIT}");
@@ -238,6 +227,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Policy, PolicyError> {
         kms: kms(raw.kms)?,
         packs: raw.pack.into_iter().map(pack).collect::<Result<_, _>>()?,
         max_request_bytes: limit,
+        record_key_policies: raw.record_key_policies,
     })
 }
 

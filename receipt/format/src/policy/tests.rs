@@ -184,8 +184,12 @@ fn schemas_are_paths_with_digests() {
 }
 
 #[test]
-fn what_is_not_enforced_is_refused() {
-    assert_eq!(code("schema = 1", "schema = 1\nrecord_key_policies = true"), "policy_not_supported");
+fn recording_key_policies_is_off_unless_it_is_on() {
+    let parse = |line: &str| Policy::parse(GOOD.replace("schema = 1", &format!("schema = 1\n{line}")).as_bytes());
+    assert!(!parse("").unwrap().record_key_policies);
+    assert!(!parse("record_key_policies = false").unwrap().record_key_policies);
+    assert!(parse("record_key_policies = true").unwrap().record_key_policies);
+    assert_eq!(parse("record_key_policies = \"yes\"").unwrap_err().code(), "policy_syntax");
 }
 
 /// X25519 ignores the top bit and reduces: these would be known keys under other names.

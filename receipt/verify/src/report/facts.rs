@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use packproof_receipt::statement::{Dependency, KeyEntry, PackPredicate, Role, SignatureFacts, Statement};
+use packproof_receipt::statement::{
+    Dependency, KeyDescription, KeyEntry, KeyPolicy, PackPredicate, Role, SignatureFacts, Statement,
+};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use crate::evidence::{Note, VerifiedDocument};
 
@@ -55,6 +58,8 @@ pub struct Facts {
     pub absent: Vec<String>,
     /// What KMS was asked.
     pub kms: Vec<KmsUse>,
+    /// The policies of these keys, as KMS told the enclave, where the policy has them recorded.
+    pub key_policies: Vec<KeyPolicyFacts>,
     /// The Nitro document. Absent when it was refused.
     pub evidence: Option<EvidenceFacts>,
 }
@@ -113,6 +118,20 @@ pub struct KmsUse {
     pub key_arn: String,
     /// The id to look for in CloudTrail.
     pub request_id: String,
+}
+
+/// A recorded key policy. Who can decrypt by it, `packproof kms-policy explain` says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyPolicyFacts {
+    /// The key.
+    pub key_arn: String,
+    /// What kind of key it is.
+    pub description: KeyDescription,
+    /// SHA-256 of the policy's text, hex.
+    pub policy_sha256: String,
+    /// The policy's text, as KMS sent it. Of somebody else: escape it before it is shown.
+    pub policy: String,
 }
 
 /// The Nitro document.
@@ -183,6 +202,7 @@ impl Facts {
                     request_id: call.request_id.clone(),
                 })
                 .collect(),
+            key_policies: predicate.key_policies.iter().map(key_policy).collect(),
             evidence: document.map(evidence),
         }
     }
@@ -194,6 +214,15 @@ fn signer(signature: &SignatureFacts) -> Signer {
         principal: signature.principal.clone(),
         fingerprint: signature.fingerprint.clone(),
         certificate: signature.certificate.as_ref().map(|certificate| certificate.key_id.clone()),
+    }
+}
+
+fn key_policy(entry: &KeyPolicy) -> KeyPolicyFacts {
+    KeyPolicyFacts {
+        key_arn: entry.key_arn.clone(),
+        description: entry.description.clone(),
+        policy_sha256: hex::encode(Sha256::digest(&entry.policy)),
+        policy: entry.policy.clone(),
     }
 }
 

@@ -1,11 +1,11 @@
 //! Step 8: with which keys, by the KMS calls that the enclave made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use packproof_receipt::{
     policy::{CellKeys, Pack, Policy, Target},
-    statement::{Dependency, KmsCall, PackPredicate, Role},
+    statement::{Dependency, KmsCall, MAX_KEY_POLICY_BYTES, PackPredicate, Role},
 };
 use sha2::{Digest, Sha256};
 
@@ -45,6 +45,8 @@ pub(crate) fn check(checks: &mut Checks<'_>, judged: Option<(Measured<'_>, Entry
     let envelope =
         given.zip(artifact).map(|(((_, entry), calls), artifact)| check_envelope(entry.pack, artifact, calls));
     checks.judge("keys_envelope", "the envelope's data key was made by the policy's key, where there is one", envelope);
+    let policies = judged.map(|(predicate, entry)| check_key_policies(predicate, entry.policy));
+    checks.judge("keys_policies", "the policy of each key used is recorded, where the policy asks for it", policies);
 }
 
 /// What a call for this cell is called.
@@ -172,6 +174,34 @@ fn check_cells(predicate: &PackPredicate, pack: &Pack, calls: &Calls<'_>) -> Res
         check_call(call, "Decrypt", &key.arn, &key.context)?;
     }
     Ok(())
+}
+
+/// Under the rule one entry for each key, without it none. What the key policies say is nobody's matter here.
+fn check_key_policies(predicate: &PackPredicate, policy: &Policy) -> Result<(), Refusal> {
+    let mut missing: BTreeSet<&str> = BTreeSet::new();
+    if policy.record_key_policies {
+        missing.extend(predicate.kms.iter().map(|call| call.key_arn.as_str()));
+    }
+    let mut recorded = BTreeSet::new();
+    for entry in &predicate.key_policies {
+        let arn = quote(&entry.key_arn);
+        ensure(recorded.insert(&entry.key_arn), "key_policy_repeated", || {
+            format!("the policy of {arn} is recorded twice")
+        })?;
+        ensure(missing.remove(entry.key_arn.as_str()), "key_policy_unexpected", || {
+            format!("nothing asks for the policy of {arn}")
+        })?;
+        ensure((1..=MAX_KEY_POLICY_BYTES).contains(&entry.policy.len()), "key_policy_text", || {
+            format!("the recorded policy of {arn} has {} bytes, not 1 to {MAX_KEY_POLICY_BYTES}", entry.policy.len())
+        })?;
+        let answered = |ids: &[String]| ids.last().is_some_and(|id| !id.is_empty());
+        let both = answered(&entry.policy_request_ids) && answered(&entry.description_request_ids);
+        ensure(both, "key_policy_request_id", || format!("the recorded policy of {arn} lacks a request id"))?;
+    }
+    match missing.first() {
+        Some(arn) => Err(Refusal::new("key_policy_missing", format!("the policy of {} is not recorded", quote(arn)))),
+        None => Ok(()),
+    }
 }
 
 /// The blob in the artifact is the one that KMS made for this pack.

@@ -100,7 +100,9 @@ fn of_role(predicate: &PackPredicate, role: Role) -> impl Iterator<Item = &Depen
 fn check_assurance(predicate: &PackPredicate) -> Result<(), Refusal> {
     let of_inputs = predicate.build_definition.resolved_dependencies.iter().map(|input| input.annotations.assurance);
     let of_calls = predicate.kms.iter().map(|call| call.assurance);
-    let mut all = of_inputs.chain(of_calls).chain([predicate.source.assurance, predicate.output.assurance]);
+    let of_key_policies = predicate.key_policies.iter().map(|entry| entry.assurance);
+    let of_kms = of_calls.chain(of_key_policies);
+    let mut all = of_inputs.chain(of_kms).chain([predicate.source.assurance, predicate.output.assurance]);
     ensure(all.all(|assurance| assurance == Assurance::EnclaveVerified), "host_asserted", || {
         "a fact that the enclave must check itself is only the host's word".to_owned()
     })

@@ -106,6 +106,7 @@ pub fn pack(
                 assurance: Assurance::EnclaveVerified,
             },
             kms: calls(entry, namespaces),
+            key_policies: Vec::new(),
             output: Output {
                 format: "clef/1".into(),
                 identity: member("identity"),

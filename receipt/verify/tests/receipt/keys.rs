@@ -1,5 +1,10 @@
 //! Step 8: with which keys.
 
+use std::collections::BTreeSet;
+
+use packproof_receipt::statement::{KeyDescription, KeyPolicy};
+use sha2::{Digest, Sha256};
+
 use super::*;
 
 #[test]
@@ -87,4 +92,67 @@ fn refuses_a_cell_call_without_an_allowed_key() {
     let report = verify(&made.receipt, &kit.expectations(&made, Production));
     let expected = [("source_cell_keys", "cell_key_not_in_policy"), ("keys_cells", "cell_key_not_in_policy")];
     assert_eq!(failures(&report), expected);
+}
+
+const RECORDING: (&str, &str) = ("schema = 1", "schema = 1\nrecord_key_policies = true");
+
+/// The entries that a pack under the rule states.
+fn record(predicate: &mut PackPredicate) {
+    let arns: BTreeSet<String> = predicate.kms.iter().map(|call| call.key_arn.clone()).collect();
+    let entry = |key_arn| KeyPolicy {
+        key_arn,
+        policy: r#"{"Version": "2012-10-17"}"#.into(),
+        description: KeyDescription {
+            key_manager: "CUSTOMER".into(),
+            origin: "AWS_KMS".into(),
+            multi_region: false,
+            key_state: "Enabled".into(),
+            key_usage: "ENCRYPT_DECRYPT".into(),
+            key_spec: "SYMMETRIC_DEFAULT".into(),
+        },
+        policy_request_ids: vec!["throttled".into(), "answered".into()],
+        description_request_ids: vec!["answered too".into()],
+        assurance: Assurance::EnclaveVerified,
+    };
+    predicate.key_policies = arns.into_iter().map(entry).collect();
+}
+
+/// Judges a receipt under `record_key_policies`, with its recorded entries changed.
+fn recorded(entry: Entry, change: impl Fn(&mut Vec<KeyPolicy>)) -> Report {
+    let kit = Kit::with_policy(|policy| replace(policy, RECORDING.0, RECORDING.1));
+    let tamper = Tamper::predicate(|predicate| {
+        record(predicate);
+        change(&mut predicate.key_policies);
+    });
+    let made = kit.make_with(entry, &tamper);
+    verify(&made.receipt, &kit.expectations(&made, entry))
+}
+
+#[test]
+fn key_policies_are_recorded_exactly_where_the_policy_asks_for_them() {
+    for (entry, count) in [(Production, 3), (Dev, 2)] {
+        let report = recorded(entry, |_| ());
+        assert_eq!(failures(&report), []);
+        let facts = &report.facts.as_ref().unwrap().key_policies;
+        assert_eq!(facts.len(), count, "two cells have one key");
+        let digest = hex::encode(Sha256::digest(r#"{"Version": "2012-10-17"}"#));
+        assert!(facts.iter().all(|fact| fact.policy_sha256 == digest));
+
+        let check = "keys_policies";
+        predicate(entry, check, "key_policy_unexpected", record);
+        under_policy(entry, check, "key_policy_missing", RECORDING.0, RECORDING.1);
+        let refused = |code: &str, change: fn(&mut Vec<KeyPolicy>)| {
+            assert_only(&recorded(entry, change), check, code);
+        };
+        refused("key_policy_missing", |entries| drop(entries.pop()));
+        refused("key_policy_repeated", |entries| entries.extend_from_within(..1));
+        refused("key_policy_unexpected", |entries| entries[0].key_arn.push('2'));
+        refused("key_policy_text", |entries| entries[0].policy.clear());
+        refused("key_policy_text", |entries| entries[1].policy = " ".repeat(32_769));
+        refused("key_policy_request_id", |entries| entries[0].policy_request_ids.clear());
+        refused("key_policy_request_id", |entries| entries[1].description_request_ids[0].clear());
+        let host = recorded(entry, |entries| entries[0].assurance = Assurance::HostAsserted);
+        assert_only(&host, "source_assurance", "host_asserted");
+        assert_eq!(failures(&recorded(entry, |entries| entries[0].policy = " ".repeat(32_768))), []);
+    }
 }
