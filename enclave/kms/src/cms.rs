@@ -211,6 +211,9 @@ const MAX_PIECE_BYTES: usize = 1000;
 mod encoder;
 
 #[cfg(test)]
+mod mutations;
+
+#[cfg(test)]
 mod tests {
     use std::path::PathBuf;
 
@@ -220,7 +223,7 @@ mod tests {
     use super::*;
     use crate::{KmsError, RecipientKey};
 
-    fn vector(name: &str) -> Option<Vec<u8>> {
+    pub(super) fn vector(name: &str) -> Option<Vec<u8>> {
         let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors/cms"));
         if !folder.is_dir() {
             assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "shared/vectors/cms is missing");
@@ -230,12 +233,12 @@ mod tests {
     }
 
     /// One key for all tests: making one takes long.
-    fn key() -> &'static RecipientKey {
+    pub(super) fn key() -> &'static RecipientKey {
         static KEY: std::sync::OnceLock<RecipientKey> = std::sync::OnceLock::new();
         KEY.get_or_init(|| RecipientKey::generate().unwrap())
     }
 
-    fn sealed(plaintext: &[u8]) -> Message {
+    pub(super) fn sealed(plaintext: &[u8]) -> Message {
         seal(key().spki_der(), &[7; 32], plaintext)
     }
 
