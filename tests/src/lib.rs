@@ -12,11 +12,13 @@
 //! | [`people`] | approvers and a certificate authority |
 //! | [`world`] | local mode running, with sealed keys and a repository that it packs |
 //! | [`wire`] | the protocol spoken byte by byte, as a hostile host would |
+//! | [`cheat`] | a KMS that alters answers behind a trusted certificate |
 //! | [`canary`] | values that must be nowhere |
 //! | [`demo`] | the cells and keys that real sops made |
 #![forbid(unsafe_code)]
 
 pub mod canary;
+pub mod cheat;
 pub mod demo;
 pub mod forge;
 pub mod peers;
