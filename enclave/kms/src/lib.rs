@@ -18,7 +18,51 @@
 //! (`AWS_EXECUTION_ENV`, `AWS_LAMBDA_FUNCTION_NAME`, `_X_AMZN_TRACE_ID`, `SMITHY_CLIENT_SDK_CUSTOM_PARTITION`): none
 //! changes the endpoint, the credentials or the trust, and an enclave's first process has no environment.
 //!
-//! `examples/attested_decrypt.rs` is a complete program.
+//! [`Client::key_policy`] and [`Client::describe_key`] ask who else may use a key; these two have no attestation.
+//!
+//! # On a Nitro enclave
+//!
+//! The parent runs AWS's `vsock-proxy 8000 kms.eu-west-1.amazonaws.com 443`; the enclave brings a [`Dial`] to it, a
+//! document from `/dev/nsm` and that document's time. `examples/attested_decrypt.rs` is the whole program:
+//!
+//! ```no_run
+//! # use std::{collections::BTreeMap, error::Error, sync::Arc, time::SystemTime};
+//! use packproof_kms::{
+//!     Client, Config, Credentials, DEFAULT_MAX_ATTEMPTS, Dial, Endpoint, KeyArn, Recipient, RecipientKey, Timeouts,
+//! };
+//!
+//! /// `attest` asks the module for a document with this public key; `clock` is the document's time, carried on.
+//! async fn open_secret(
+//!     dial: Arc<dyn Dial>,
+//!     attest: impl FnOnce(&[u8]) -> Result<Vec<u8>, Box<dyn Error>>,
+//!     clock: Arc<dyn Fn() -> SystemTime + Send + Sync>,
+//!     credentials: Credentials,
+//!     blob: &[u8],
+//! ) -> Result<(), Box<dyn Error>> {
+//!     let client = Client::new(Config {
+//!         endpoint: Endpoint::Aws,
+//!         dial,
+//!         credentials,
+//!         clock,
+//!         timeouts: Timeouts::default(),
+//!         max_attempts: DEFAULT_MAX_ATTEMPTS,
+//!     })?;
+//!     let key_pair = RecipientKey::generate()?;
+//!     let document = attest(key_pair.spki_der())?;
+//!     let recipient = Recipient::new(key_pair, document);
+//!
+//!     let key: KeyArn = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab".parse()?;
+//!     let context = BTreeMap::from([("app".to_owned(), "checkout".to_owned())]);
+//!     let (plaintext, call) = client.decrypt(&key, blob, &context, &recipient).await?;
+//!     // `plaintext.expose()` is the secret, wiped on drop; `call` points into CloudTrail
+//!     assert_eq!(call.key_arn, key.as_str());
+//!     # drop(plaintext);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Many ciphertexts under one document: clone the client, share the [`Recipient`] in an [`std::sync::Arc`] and await the calls together; at
+//! most [`MAX_CONCURRENT_CALLS`] run at once, over connections that are used again.
 //!
 #![doc = include_str!("../SPEC.md")]
 #![forbid(unsafe_code)]

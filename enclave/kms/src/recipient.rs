@@ -46,11 +46,15 @@ impl RecipientKey {
         Self::from_private(PrivateDecryptingKey::from_pkcs8(der).unwrap()).unwrap()
     }
 
-    /// Opens a `CiphertextForRecipient`.
+    /// Opens a `CiphertextForRecipient`, base64 taken off: for callers with a KMS client of their own, and for measuring.
+    ///
+    /// [`crate::Client`] has done so already. The message has no authentication of its own: whoever saw the public key can
+    /// make one, so it must have come over TLS that ends in the enclave, in an answer with the right `KeyId` and without
+    /// `Plaintext`.
     ///
     /// # Errors
     /// [`KmsError::RecipientCiphertextRefused`], whatever the cause.
-    pub(crate) fn open(&self, message: &[u8]) -> Result<SecretBytes, KmsError> {
+    pub fn open(&self, message: &[u8]) -> Result<SecretBytes, KmsError> {
         cms::open(&self.private, &self.id, message).ok_or(KmsError::RecipientCiphertextRefused)
     }
 }
