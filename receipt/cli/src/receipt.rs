@@ -7,7 +7,7 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use packproof_receipt::{policy::Policy, release::Release, time::UnixMillis};
-use packproof_receipt_verify::{Expectations, Image, MaxAge, verify};
+use packproof_receipt_verify::{Expectations, Image, MaxAge, Requirement, verify};
 
 use crate::{
     args::ReceiptArgs,
@@ -27,9 +27,9 @@ pub(crate) fn run(args: &ReceiptArgs, out: &mut dyn Write, err: &mut dyn Write) 
     let sections = files::read_sections(&args.image, &Release::parse(&release).map_err(CliError::Release)?)?;
     let root = files::read_root(args.root.as_ref())?;
 
-    let clone = args.repo.as_ref().map(|dir| repository::look_up(dir, &receipt, &rules)).transpose()?;
+    args.repo.as_ref().map_or(Ok(()), |dir| repository::check(dir))?;
 
-    let expectations = Expectations {
+    let mut expectations = Expectations {
         root: files::root(root.as_ref()),
         policy: &policy,
         image: Image { release: &release, sections: files::sections(sections.as_ref()) },
@@ -38,11 +38,21 @@ pub(crate) fn run(args: &ReceiptArgs, out: &mut dyn Write, err: &mut dyn Write) 
         artifact: &artifact,
         commit: args.commit.as_deref(),
         challenge: args.challenge,
-        repository: clone.as_ref(),
+        repository: None,
         max_age: args.max_age.map(|seconds| MaxAge { seconds, now: now() }),
-        require: args.require.iter().copied().collect(),
+        require: args.require.iter().copied().filter(|required| *required != Requirement::Repository).collect(),
     };
-    let report = verify(&receipt, &expectations);
+    let mut report = verify(&receipt, &expectations);
+    expectations.require = args.require.iter().copied().collect();
+    // git is asked about a receipt only when everything else holds: a stranger's file starts no program
+    let clone = match &args.repo {
+        Some(dir) if report.valid => Some(repository::look_up(dir, &receipt, &rules)?),
+        _ => None,
+    };
+    if clone.is_some() || args.require.contains(&Requirement::Repository) {
+        expectations.repository = clone.as_ref();
+        report = verify(&receipt, &expectations);
+    }
     if args.json {
         json::print(json::REPORT_SCHEMA, &report, out)?;
     } else {

@@ -1,7 +1,8 @@
 //! What a clone of the repository says about a receipt's inputs, asked of the auditor's own git.
 //!
-//! Only names and ids come from the receipt; each is checked for its form before git sees it. Everything that the clone's
-//! own configuration could run is switched off or named here.
+//! Only names and ids come from the receipt, which was judged without the clone first; each is checked for its form before
+//! git sees it. Git chooses the program that verifies by the signature's armor, so those for the other schemes are
+//! replaced by one that says no; so is everything else that the clone's own configuration could run.
 
 use std::{
     collections::BTreeSet,
@@ -21,8 +22,30 @@ use sha2::{Digest, Sha256};
 
 use crate::error::CliError;
 
+/// What no configuration of a clone may say otherwise.
+const GIT_SETTINGS: [&str; 9] = [
+    "gpg.format=ssh",
+    "gpg.ssh.program=ssh-keygen",
+    "gpg.ssh.revocationFile=",
+    "gpg.program=false",
+    "gpg.openpgp.program=false",
+    "gpg.x509.program=false",
+    "core.fsmonitor=false",
+    // a partial clone would fetch what is missing from wherever it says
+    "protocol.allow=never",
+    "core.sshCommand=false",
+];
+
 /// Larger objects are none that a pack used.
 const MAX_OBJECT_BYTES: usize = 64 << 20;
+
+/// Whether there is a clone to ask.
+///
+/// # Errors
+/// [`CliError::Git`].
+pub(crate) fn check(dir: &Path) -> Result<(), CliError> {
+    Clone { dir }.check()
+}
 
 /// Looks up whatever the receipt names. Nothing is compared here: that is the library's work.
 ///
@@ -30,7 +53,6 @@ const MAX_OBJECT_BYTES: usize = 64 << 20;
 /// [`CliError::Git`] when git cannot be run there; an object that is missing is no error.
 pub(crate) fn look_up(dir: &Path, receipt: &[u8], policy: &Policy) -> Result<RepositoryFacts, CliError> {
     let clone = Clone { dir };
-    clone.check()?;
     // A receipt that cannot be read is refused by the library, whatever a clone says.
     let Some(predicate) = predicate(receipt) else { return Ok(RepositoryFacts::default()) };
     let commit = &predicate.source.commit;
@@ -82,11 +104,10 @@ impl Clone<'_> {
         Command::new("git")
             .args(["--no-replace-objects", "-C"])
             .arg(self.dir)
-            .args(["-c", "gpg.format=ssh", "-c", "gpg.ssh.program=ssh-keygen", "-c", "core.fsmonitor=false"])
+            .args(GIT_SETTINGS.iter().flat_map(|setting| ["-c", setting]))
             .args(args)
             .env("LC_ALL", "C")
             .env("GIT_LITERAL_PATHSPECS", "1")
-            // a partial clone would fetch what is missing from wherever its configuration says
             .env("GIT_NO_LAZY_FETCH", "1")
             .stdin(Stdio::null())
             .output()
@@ -148,6 +169,13 @@ impl Clone<'_> {
         let mut file = tempfile::NamedTempFile::new().map_err(unwritable)?;
         file.write_all(lines.as_bytes()).map_err(unwritable)?;
         let allowed = format!("gpg.ssh.allowedSignersFile={}", file.path().display());
+        if let Some(tag) = tag {
+            // the tag must be one of this very commit
+            let target = self.git(["rev-parse", "--verify", "--quiet", &format!("{tag}^{{commit}}")])?;
+            if String::from_utf8_lossy(&target.stdout).trim() != commit {
+                return Ok(None);
+            }
+        }
         let (command, id) = tag.map_or(("verify-commit", commit), |tag| ("verify-tag", tag.as_str()));
         let output = self.git(["-c", &allowed, command, "--raw", id])?;
         let said = String::from_utf8_lossy(&output.stderr);
@@ -195,7 +223,44 @@ mod tests {
         assert!(
             look_up(Path::new("."), b"no receipt", &policy()).is_ok_and(|facts| facts == RepositoryFacts::default())
         );
-        assert_eq!(look_up(Path::new("/nonexistent"), b"", &policy()).unwrap_err().code(), "git_failed");
+        assert_eq!(check(Path::new("/nonexistent")).unwrap_err().code(), "git_failed");
+    }
+
+    /// Git chooses the program by the signature's armor; a clone's configuration may name any.
+    #[test]
+    fn a_clone_cannot_name_programs() {
+        let dir = tempfile::tempdir().unwrap();
+        let git = |args: &[&str]| {
+            let output = Command::new("git").arg("-C").arg(dir.path()).args(args).output().unwrap();
+            String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        };
+        git(&["init", "--quiet"]);
+        let ran = dir.path().join("ran");
+        let program = dir.path().join("program");
+        std::fs::write(&program, format!("#!/bin/sh\ntouch {}\n", ran.display())).unwrap();
+        std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        for key in ["gpg.program", "gpg.openpgp.program", "gpg.x509.program", "gpg.ssh.program", "core.fsmonitor"] {
+            git(&["config", key, program.to_str().unwrap()]);
+        }
+        let who = "a <a@b> 1 +0000";
+        for armor in ["PGP SIGNATURE", "SIGNED MESSAGE", "SSH SIGNATURE"] {
+            let tree = git(&["hash-object", "-t", "tree", "-w", "/dev/null"]);
+            let text = format!(
+                "tree {tree}\nauthor {who}\ncommitter {who}\ngpgsig -----BEGIN {armor}-----\n AAAA\n -----END {armor}-----\n\nm\n"
+            );
+            let file = dir.path().join("commit");
+            std::fs::write(&file, text).unwrap();
+            let id = git(&["hash-object", "-t", "commit", "-w", file.to_str().unwrap()]);
+            assert_eq!(id.len(), 40);
+            let clone = Clone { dir: dir.path() };
+            assert!(!clone.git(["verify-commit", "--raw", &id]).unwrap().status.success());
+            assert!(!ran.exists(), "{armor}: a program that the clone names was run");
+        }
+        // the same without our settings, so that the test would see one that runs
+        git(&["verify-commit", "HEAD"]);
+        let id = git(&["hash-object", "-t", "commit", "-w", dir.path().join("commit").to_str().unwrap()]);
+        git(&["-c", "gpg.ssh.allowedSignersFile=/dev/null", "verify-commit", &id]);
+        assert!(ran.exists());
     }
 
     fn policy() -> Policy {
