@@ -72,7 +72,7 @@ pub(crate) struct ApproveArgs {
 ///
 /// # Errors
 /// [`Error::Approval`], and those of reading the repository.
-pub(crate) fn approve(args: &ApproveArgs) -> Result<Report, Error> {
+pub(crate) fn approve(args: &ApproveArgs, err: &mut dyn Write) -> Result<Report, Error> {
     let maximum = u64::try_from(MAX_POLICY_BYTES).unwrap_or(u64::MAX);
     let bytes = files::read(&args.policy, maximum)?;
     let policy = Policy::parse(&bytes).map_err(Error::Policy)?;
@@ -103,10 +103,17 @@ pub(crate) fn approve(args: &ApproveArgs) -> Result<Report, Error> {
         let text = text.strip_suffix('\n').unwrap_or(&text).to_owned();
         return Ok(Report { text, json: serde_json::Map::new() });
     };
-    let signature = sign(key, &text)?;
-    files::Staged::write(output, format!("{text}{signature}").as_bytes())?.place()?;
     let subject = printable_line(&repository.subject(&commit)?);
     let until = not_after.to_rfc3339();
+    // before ssh-keygen asks for a passphrase or a touch, whoever approves sees what
+    let _ = writeln!(
+        err,
+        "approving {}/{} from commit {commit}\n  {subject}\nuntil {until}, under policy {policy_sha256}",
+        args.identity, args.environment
+    )
+    .and_then(|()| err.flush());
+    let signature = sign(key, &text)?;
+    files::Staged::write(output, format!("{text}{signature}").as_bytes())?.place()?;
     let shown = format!(
         "approved {}/{} from commit {commit}\n  {subject}\nuntil {until}, under policy {policy_sha256}\n{} (one of {} that the \
          policy asks for; the commit's signer does not count)",
@@ -134,7 +141,8 @@ fn sign(key: &Path, text: &str) -> Result<String, Error> {
         .arg(key)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        // a hardware key asks there to be touched
+        .stderr(Stdio::inherit())
         .spawn()
         .map_err(ApprovalError::SshKeygenNotFound)?;
     if let Some(mut stdin) = child.stdin.take() {
@@ -142,7 +150,7 @@ fn sign(key: &Path, text: &str) -> Result<String, Error> {
         let _ = stdin.write_all(text.as_bytes());
     }
     let output = child.wait_with_output().map_err(ApprovalError::SshKeygenNotFound)?;
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    let said = output.status.to_string();
     let signature = String::from_utf8(output.stdout).unwrap_or_default();
     if output.status.success() && signature.starts_with(file::ARMOR_BEGIN) {
         Ok(signature)

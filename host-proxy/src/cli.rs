@@ -185,7 +185,7 @@ pub fn run_with_env(
             return Error::Usage(String::new()).exit_code();
         }
     };
-    let (json, result) = execute(&cli.command, &Host { env });
+    let (json, result) = execute(&cli.command, &Host { env }, err);
     if let (Ok(_), Command::Open(args)) = (&result, &cli.command)
         && let Some(warning) = args.warning()
     {
@@ -205,12 +205,12 @@ fn finish(written: std::io::Result<()>) -> u8 {
 }
 
 /// Whether JSON is wanted, and the report with its exit code.
-fn execute(command: &Command, host: &Host<'_>) -> (bool, Result<(Report, u8), Error>) {
+fn execute(command: &Command, host: &Host<'_>, err: &mut dyn Write) -> (bool, Result<(Report, u8), Error>) {
     let (json, result) = match command {
         Command::Policy(command) => return (command.json(), policy::run(command)),
         Command::KmsPolicy(command) => return (command.json(), kms_policy::run(command)),
         Command::Pack(args) => (args.json, pack::pack(args, host)),
-        Command::Approve(args) => (args.json, approve::approve(args)),
+        Command::Approve(args) => (args.json, approve::approve(args, err)),
         Command::Inspect(args) => (args.json, inspect::inspect(args)),
         Command::Open(args) => (args.json, open::open(args, host)),
         Command::Describe(args) => (args.json, attest::describe(args, host)),

@@ -81,6 +81,9 @@ pub fn collect(repository: &Repository, wanted: &Wanted<'_>) -> Result<Vec<Objec
     for cell in
         matrix::cells(&manifest, wanted.identity, wanted.environment).map_err(|e| no_cells(e, &manifest, wanted))?
     {
+        if walk.file(&root, &cell.path)?.is_none() {
+            continue;
+        }
         let declared = manifest.namespaces.iter().find(|declared| declared.name == cell.namespace);
         // one that is not pinned is refused inside, without being looked at
         if let Some(schema) = declared.and_then(|namespace| namespace.schema.as_deref())
@@ -88,7 +91,7 @@ pub fn collect(repository: &Repository, wanted: &Wanted<'_>) -> Result<Vec<Objec
         {
             walk.file(&root, schema)?;
         }
-        if walk.file(&root, &cell.path)?.is_some() && wanted.sidecars {
+        if wanted.sidecars {
             walk.file(&root, &sidecar_path(&cell.path))?;
         }
     }

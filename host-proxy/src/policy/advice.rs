@@ -61,7 +61,8 @@ fn advise_on_signer(policy: &Policy, signer: &SourceSigner, all: &mut Vec<Advice
             "take it out, or name it in signers or approvals.from",
         );
     }
-    if signer.cert_authority && signer.patterns().iter().any(|pattern| pattern.chars().all(|c| c == '*' || c == '?')) {
+    let names_nobody = |pattern: &String| pattern.chars().all(|c| matches!(c, '*' | '?' | '@'));
+    if signer.cert_authority && signer.patterns().iter().any(names_nobody) {
         add(
             "authority_of_anybody",
             "it may certify any name at all",
@@ -88,15 +89,26 @@ fn advise_on_pack(policy: &Policy, pack: &Pack, all: &mut Vec<Advice>) {
             "add approvals = { threshold, from }",
         ),
         Some(rule) => {
+            let authority = policy.approvers_of(pack).find(|signer| signer.cert_authority);
+            if let Some(authority) = authority {
+                add(
+                    "authority_decides_alone",
+                    format!(
+                        "whoever holds the key of {} can certify as many approvers as are asked for",
+                        authority.name
+                    ),
+                    "name people's own keys in approvals.from, or guard that key as you guard all of them together",
+                );
+            }
             let only_signer = |name: &String| pack.signers.as_slice() == [name.clone()];
-            if rule.from.iter().any(only_signer) {
+            if authority.is_none() && rule.from.iter().any(only_signer) {
                 add(
                     "only_signer_approves",
                     "its only signer is among the approvers, and a signer's own approval never counts".to_owned(),
                     "take the signer out of approvals.from, or name another signer",
                 );
             }
-            if !policy.approvers_of(pack).any(|signer| signer.cert_authority) && rule.from.len() == rule.threshold {
+            if authority.is_none() && rule.from.len() == rule.threshold {
                 add(
                     "every_approver_needed",
                     "all approvers must be there: one lost key stops every pack".to_owned(),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt::Debug, path::PathBuf};
 
-use packproof_receipt::policy::{CellKeys, KmsEndpoint, MissingCells, Pack, Policy, SourceSigner, Target};
+use packproof_receipt::policy::{CellKeys, KmsEndpoint, MissingCells, Pack, Pending, Policy, SourceSigner, Target};
 use serde_json::json;
 
 use crate::{
@@ -63,7 +63,9 @@ pub(crate) fn diff(args: &DiffArgs) -> Result<Report, Error> {
         .map(|change| json!({ "effect": mark(change.effect).1, "at": change.at, "text": change.text }))
         .collect();
     let widens = changes.iter().any(|change| change.effect == Effect::Widens);
-    let object = json!({ "changes": list, "widens": widens });
+    // a key, a name or an endpoint that is another one now may be anybody's: only this member says that it is safe
+    let only_narrows = changes.iter().all(|change| change.effect == Effect::Narrows);
+    let object = json!({ "changes": list, "widens": widens, "onlyNarrows": only_narrows });
     Ok(Report { text: lines.join("\n"), json: object.as_object().cloned().unwrap_or_default() })
 }
 
@@ -233,8 +235,25 @@ fn pack(changes: &mut Changes, old: &Pack, new: &Pack) {
     let refuses = |pack: &Pack| pack.missing_cells == MissingCells::Refuse;
     changes.restriction(at, "refusing missing cells", refuses(old), refuses(new));
     changes.restriction(at, "only_recipients", old.only_recipients, new.only_recipients);
-    changes.value(at, "pending", &old.pending, &new.pending);
-    changes.value(at, "schemas", &old.schemas, &new.schemas);
+    let strictness = |pack: &Pack| match pack.pending {
+        None => 0,
+        Some(Pending::Name) => 1,
+        Some(Pending::Refuse) => 2,
+    };
+    if strictness(old) != strictness(new) {
+        let effect = if strictness(new) < strictness(old) { Effect::Widens } else { Effect::Narrows };
+        changes.add(effect, at, format!("pending was {:?}, is {:?}", old.pending, new.pending));
+    }
+    for (path, digest) in &old.schemas {
+        match new.schemas.get(path) {
+            None => changes.add(Effect::Widens, at, format!("schema {path} is no longer pinned")),
+            Some(other) if other != digest => changes.add(Effect::Changes, at, format!("schema {path} is another one")),
+            Some(_) => {}
+        }
+    }
+    for path in new.schemas.keys().filter(|path| !old.schemas.contains_key(*path)) {
+        changes.add(Effect::Narrows, at, format!("schema {path} is pinned"));
+    }
 }
 
 fn endpoint(kms: &KmsEndpoint) -> String {

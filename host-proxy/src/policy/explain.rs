@@ -11,18 +11,22 @@ use std::{
 use packproof_artifact::{
     manifest::{KmsProvider, Manifest, Target as ManifestTarget},
     matrix::{self, CellFormat, CellPath},
+    schema::Schema,
+    seal::check_recipient,
+    sidecar::{pending_keys, sidecar_path},
 };
 use packproof_gitobj::{
     Commit, Kind, Limits, Lookup, Mode, ObjectBag, ObjectFormat, ObjectId, Tag, lookup,
     sshsig::{AllowedSigner, PublicKey, SshSigError, Verified},
 };
 use packproof_receipt::{
-    policy::{CellKeys, MissingCells, Pack, Policy, SourceSigner, Target},
+    policy::{CellKeys, MissingCells, Pack, Pending, Policy, SourceSigner, Target},
     time::UnixMillis,
 };
 use packproof_sops::{Cell, Format, KeyEntry};
 use packproof_wire::Object;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use super::unborn;
 use crate::{
@@ -206,7 +210,63 @@ fn judge_objects(
             }
             Lookup::Absent => None,
         };
+        let is_there = content.is_some();
         judge_cell(pack, &cell, content, judgement);
+        if is_there {
+            judge_schema(pack, &manifest, &cell, &read, judgement)?;
+            judge_sidecar(pack, &cell, &read, judgement)?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads a regular file of the commit.
+type Read<'r, 'b> = dyn Fn(&str) -> Result<Option<&'b [u8]>, Error> + 'r;
+
+/// That a schema is the pinned one; whether the values satisfy it, only the enclave sees.
+fn judge_schema(
+    pack: &Pack,
+    manifest: &Manifest,
+    cell: &CellPath,
+    read: &Read<'_, '_>,
+    judgement: &mut Judgement,
+) -> Result<(), Error> {
+    if pack.schemas.is_empty() {
+        return Ok(());
+    }
+    let declared = manifest.namespaces.iter().find(|declared| declared.name == cell.namespace);
+    let Some(path) = declared.and_then(|declared| declared.schema.as_deref()) else {
+        judgement.refuse("schema_not_given", format!("the manifest gives namespace {} no schema", cell.namespace));
+        return Ok(());
+    };
+    let Some(pinned) = pack.schemas.get(path) else {
+        judgement.refuse("schema_not_pinned", format!("schema {path} is not pinned by the policy"));
+        return Ok(());
+    };
+    match read(path)? {
+        None => judgement.refuse("schema_missing", format!("the commit holds no file {path}")),
+        Some(bytes) if hex::encode(Sha256::digest(bytes)) != *pinned => {
+            judgement.refuse("schema_changed", format!("schema {path} is not the one that the policy pins"));
+        }
+        Some(bytes) => match Schema::parse(bytes) {
+            Ok(_) => judgement.fact("", format!("must satisfy {path}")),
+            Err(error) => judgement.refuse(error.code(), format!("{path}: {error}")),
+        },
+    }
+    Ok(())
+}
+
+fn judge_sidecar(pack: &Pack, cell: &CellPath, read: &Read<'_, '_>, judgement: &mut Judgement) -> Result<(), Error> {
+    let Some(rule) = pack.pending else { return Ok(()) };
+    let path = sidecar_path(&cell.path);
+    let Some(bytes) = read(&path)? else { return Ok(()) };
+    match pending_keys(bytes) {
+        Err(error) => judgement.refuse(error.code(), format!("{path}: {error}")),
+        Ok(keys) if keys.is_empty() => {}
+        Ok(keys) if rule == Pending::Refuse => {
+            judgement.refuse("pending_values", format!("{path} calls {} pending", keys.join(", ")));
+        }
+        Ok(keys) => judgement.fact("", format!("pending: {}", keys.join(", "))),
     }
     Ok(())
 }
@@ -232,6 +292,9 @@ fn judge_signature(
                 bag.get(Kind::Tag, &tag_id).and_then(|body| Tag::parse(id.format(), body)).map_err(Error::Object)?;
             tag.check_target(id).map_err(Error::Object)?;
             judgement.fact("by tag", tag.name.clone());
+            if tag.tagger.unix_seconds() > now.saturating_add(300) {
+                judgement.refuse("tag_in_future", "the tag's signed date is in the future");
+            }
             tag.verify_signature(&allowed, &[now])
         }
     };
@@ -292,6 +355,11 @@ fn judge_manifest(pack: &Pack, manifest: &Manifest, judgement: &mut Judgement) {
         Target::Kms(arn) => arn,
     };
     judgement.fact("encrypted to", pinned.clone());
+    if let Target::Age(recipient) = &pack.target
+        && let Err(error) = check_recipient(recipient)
+    {
+        judgement.refuse(error.code(), error.to_string());
+    }
     if !agrees {
         judgement
             .refuse("recipient_not_in_policy", format!("the manifest encrypts to {found}, the policy to {pinned}"));
@@ -343,6 +411,12 @@ fn judge_cell(pack: &Pack, cell: &CellPath, content: Option<&[u8]>, judgement: &
             );
         }
         Some((_, (id, true))) => judgement.fact("cell", format!("{path}, opened with {id}")),
+    }
+    let wants = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+    if let Some(KeyEntry::Kms { role, aws_profile, .. }) = opener.and_then(|index| parsed.entries().get(index))
+        && (wants(role) || wants(aws_profile))
+    {
+        judgement.refuse("key_entry_wants_role", format!("{path}: the key entry names an AWS role or profile"));
     }
     let others =
         parsed.entries().iter().enumerate().filter(|(index, _)| Some(*index) != opener).map(|(_, entry)| name(entry));

@@ -222,6 +222,7 @@ fn statement(artifact: &[u8], request: &PackRequest, identity: &str, environment
                 fingerprint: text(),
                 certificate: None,
             },
+            commit_signature: None,
             approvals: Vec::new(),
             assurance: Assurance::EnclaveVerified,
         },
