@@ -124,3 +124,31 @@ fn a_certificate_of_the_authority_signs_commits() {
     let (outcome, _) = world.run_pack(&world.pack("production"), true);
     assert_eq!(outcome.json()["code"], "unknown_certificate_authority");
 }
+
+/// The tagger signs for all, and whoever made the commit is still not the second pair of eyes.
+#[test]
+fn whoever_signed_the_commit_under_a_tag_does_not_approve_it() {
+    let world = world();
+    world.repo.commit(Commit { key: Some(&world.path("alice")), date: None });
+    let key = format!("user.signingkey={}", world.path("release").display());
+    world.repo.git(&["-c", "gpg.format=ssh", "-c", &key, "tag", "--sign", "--message", "signed", "v1"]);
+    let [alice, bob] = ["alice", "bob"].map(|name| approve(&world, &world.path(name), &[]));
+    let mut pack = with_approvals(&world, &[&alice, &bob]);
+    pack.commit = Some("v1".to_owned());
+    assert_eq!(world.run_pack(&pack, true).0.json()["code"], "approval_by_signer");
+    let carol = approve(&world, &certified(&world, "carol", "staff", "carol@staff.acme.example", &[]), &[]);
+    let mut pack = with_approvals(&world, &[&carol, &bob]);
+    pack.commit = Some("v1".to_owned());
+    world.packed(&pack);
+}
+
+/// A certificate carries several names of one person, and the policy asks its authority for one of them only.
+#[test]
+fn one_person_with_two_names_is_one() {
+    let world = world();
+    let bob = approve(&world, &world.path("bob"), &[]);
+    let names = "robert@staff.acme.example,bob@acme.example";
+    let again = approve(&world, &certified(&world, "robert", "staff", names, &[]), &[]);
+    let (outcome, _) = world.run_pack(&with_approvals(&world, &[&bob, &again]), true);
+    assert_eq!(outcome.json()["code"], "approval_twice");
+}

@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 const SCHEMA: &str = "schemas/stripe.yaml";
+/// Asks for nothing.
+const ANY: &str = "schemas/any.yaml";
 /// The demo's stripe cell in dev satisfies it.
 const GOOD_SCHEMA: &str = "keys:\n  API_KEY: { type: string, required: true }\n  TIMEOUT_SECONDS: { type: integer, required: true }\n  LIVE: { type: boolean }\n";
 const SIDECAR: &str = "secrets/stripe/dev.clef-meta.yaml";
@@ -56,14 +58,17 @@ fn packed(world: &World) -> Value {
 fn with_schema(world: &World, schema: &str) {
     fs::create_dir_all(world.repo.dir.join("schemas")).unwrap();
     world.repo.write(SCHEMA, schema);
+    world.repo.write(ANY, "keys: {}\n");
     if !world.repo.read("clef.yaml").contains(SCHEMA) {
         world.repo.replace("clef.yaml", "description: Payment provider", &format!("description: p, schema: {SCHEMA}"));
+        world.repo.replace("clef.yaml", "description: Orders database", &format!("description: o, schema: {ANY}"));
     }
     commit(world);
 }
 
 fn pin(schema: &str) -> String {
-    format!("schemas = {{ \"{SCHEMA}\" = \"{}\" }}", hex::encode(Sha256::digest(schema)))
+    let sha256 = |text: &str| hex::encode(Sha256::digest(text));
+    format!("schemas = {{ \"{SCHEMA}\" = \"{}\", \"{ANY}\" = \"{}\" }}", sha256(schema), sha256("keys: {}\n"))
 }
 
 #[test]
@@ -83,9 +88,9 @@ fn schemas_are_pinned_and_satisfied() {
     with_schema(&world, GOOD_SCHEMA);
     world.repo.replace("clef.yaml", &format!(", schema: {SCHEMA}"), "");
     commit(&world);
-    refused(&world, "the manifest no longer applies it", "schema_unused");
+    refused(&world, "the manifest no longer applies one", "schema_not_given");
     world.repo.replace("clef.yaml", "description: p ", &format!("description: p, schema: {SCHEMA} "));
-    world.repo.replace("clef.yaml", "description: Orders database", "description: o, schema: schemas/other.yaml");
+    world.repo.replace("clef.yaml", &format!("schema: {ANY}"), "schema: schemas/other.yaml");
     world.repo.write("schemas/other.yaml", GOOD_SCHEMA);
     commit(&world);
     refused(&world, "a schema that nobody pinned", "schema_not_pinned");

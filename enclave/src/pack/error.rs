@@ -151,10 +151,10 @@ pub enum PackError {
         /// The schema's path.
         path: String,
     },
-    /// The policy pins a schema that the manifest gives to no packed namespace.
-    SchemaUnused {
-        /// The schema's path.
-        path: String,
+    /// The policy pins schemas, and the manifest gives a packed namespace none.
+    SchemaNotGiven {
+        /// The namespace.
+        namespace: String,
     },
     /// A pinned schema is not a regular file of the commit.
     SchemaMissing {
@@ -252,7 +252,7 @@ impl PackError {
             Self::EntryWantsRole(_) => "key_entry_wants_role",
             Self::ForeignRecipient { .. } => "foreign_recipient",
             Self::SchemaNotPinned { .. } => "schema_not_pinned",
-            Self::SchemaUnused { .. } => "schema_unused",
+            Self::SchemaNotGiven { .. } => "schema_not_given",
             Self::SchemaMissing { .. } => "schema_missing",
             Self::SchemaChanged { .. } => "schema_changed",
             Self::Schema { error, .. } => error.code(),
@@ -394,10 +394,10 @@ impl std::fmt::Display for PackError {
                 f,
                 "the manifest applies schema {path:?}, which the policy does not pin; find out who added it, or pin its SHA-256 in schemas"
             ),
-            Self::SchemaUnused { path } => write!(
+            Self::SchemaNotGiven { namespace } => write!(
                 f,
-                "the policy pins schema {path:?}, and the manifest gives it to no namespace that is packed; find out who took it away, \
-                 or take it out of schemas"
+                "the policy pins schemas, and the manifest gives namespace {namespace:?} none; find out who took it away, or give it one \
+                 (`keys: {{}}` asks for nothing)"
             ),
             Self::SchemaMissing { path } => {
                 write!(f, "the commit holds no regular file {path:?}, a schema that the policy pins; commit it there")

@@ -256,6 +256,10 @@ pub struct SourceFacts {
     pub tag: Option<TagFacts>,
     /// The signature that counted.
     pub signature: SignatureFacts,
+    /// Where a tag's signature counted: whose the commit's own is, if it is one by anybody whom the policy names. That
+    /// person's approval does not count either.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub commit_signature: Option<SignatureFacts>,
     /// Who else agreed, by different people and keys, in the order of the request.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub approvals: Vec<ApprovalFacts>,
@@ -304,6 +308,8 @@ pub struct CertificateFacts {
     pub serial: u64,
     /// Its principals that the policy allows.
     pub principals: Vec<String>,
+    /// All of its principals: other names of the same person.
+    pub all_principals: Vec<String>,
 }
 
 /// One approval that counted.

@@ -67,6 +67,8 @@ pub struct Certified {
     pub serial: u64,
     /// Those of its principals that the allowed signer lists, in the certificate's order; at least one.
     pub principals: Vec<String>,
+    /// All of its principals: other names of the same person, for whoever counts people.
+    pub all_principals: Vec<String>,
     /// The first second of its validity, since 1970.
     pub valid_after: u64,
     /// The first second after its validity.
@@ -100,9 +102,12 @@ pub(super) fn find_authority(
         Ok((index, allowed_principals(&signer.principals, &terms)?))
     });
     let (index, principals) = first_allowed(verdicts, unknown)?;
-    let Terms { serial, key_id, valid_after, valid_before, .. } = terms;
+    let Terms { serial, key_id, valid_after, valid_before, principals: all_principals, .. } = terms;
     let authority_fingerprint = authority.fingerprint();
-    Ok((index, Certified { authority_fingerprint, key_id, serial, principals, valid_after, valid_before }))
+    Ok((
+        index,
+        Certified { authority_fingerprint, key_id, serial, principals, all_principals, valid_after, valid_before },
+    ))
 }
 
 /// The first that is allowed; else why the first is not; else, when there is none, `unknown`.

@@ -46,6 +46,9 @@ pub(super) fn count(
     let commit = proof.id.to_string();
     let mut signer = People::default();
     signer.add(&proof.signature);
+    if let Some(signature) = &proof.commit_signature {
+        signer.add(signature);
+    }
     let mut people = People::default();
     let mut counted = Vec::with_capacity(approvals.len());
     for (index, approval) in approvals.iter().enumerate() {
@@ -104,8 +107,8 @@ impl People {
     }
 }
 
-/// A certificate may carry several names of one person.
+/// A certificate may carry several names of one person, those that the policy does not ask for included.
 fn principals(facts: &SignatureFacts) -> impl Iterator<Item = &String> {
-    let certified = facts.certificate.iter().flat_map(|certificate| &certificate.principals);
+    let certified = facts.certificate.iter().flat_map(|certificate| &certificate.all_principals);
     std::iter::once(&facts.principal).chain(certified)
 }

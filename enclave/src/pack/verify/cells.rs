@@ -62,7 +62,6 @@ pub(super) fn read_cells(
     let (mut cells, mut facts) = (Vec::new(), Vec::new());
     let mut schemas = Schemas::new(pack, manifest);
     for CellPath { namespace, path, format, .. } in wanted {
-        let schema = schemas.of(&namespace, reader)?;
         let file = match reader.read(&path)? {
             Found::File(file) => file,
             Found::NotRegular => return Err(PackError::CellNotRegular(path)),
@@ -72,6 +71,7 @@ pub(super) fn read_cells(
             }
             Found::Absent => return Err(PackError::CellMissing(path)),
         };
+        let schema = schemas.of(&namespace, reader)?;
         let sops_format = match format {
             CellFormat::Yaml => Format::Yaml,
             CellFormat::Json => Format::Json,
@@ -92,7 +92,7 @@ pub(super) fn read_cells(
         let schema = schema.map(|(_, schema)| schema);
         cells.push(VerifiedCell { namespace, path, format, cell, opener, schema });
     }
-    facts.extend(schemas.into_facts()?);
+    facts.extend(schemas.into_facts());
     Ok((cells, facts))
 }
 

@@ -1,9 +1,8 @@
 //! Schemas that the policy pins: Clef's `lint` looks at them, its `pack` does not.
 //!
 //! What the host or a repository writer could do: change a schema, give a namespace a weaker one, or drop the line that
-//! gives it one. So the content is pinned by SHA-256, every schema that the manifest gives a packed namespace must be
-//! pinned, and every pinned one must be given to a packed namespace. Which of the pinned schemas a namespace has is the
-//! signer's word.
+//! gives it one. So the content is pinned by SHA-256, and where the policy pins any schema, every cell that is packed has
+//! a pinned one. Which of the pinned schemas a namespace has is the signer's word.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -32,10 +31,10 @@ impl<'a> Schemas<'a> {
         Self { pack, manifest, read: BTreeMap::new() }
     }
 
-    /// The schema of a namespace with its path; `None` where the policy pins none at all, or the manifest gives none.
+    /// The schema of a namespace with its path; `None` where the policy pins none at all.
     ///
     /// # Errors
-    /// [`PackError::SchemaNotPinned`], [`PackError::SchemaMissing`], [`PackError::SchemaChanged`],
+    /// [`PackError::SchemaNotGiven`], [`PackError::SchemaNotPinned`], [`PackError::SchemaMissing`], [`PackError::SchemaChanged`],
     /// [`PackError::Schema`].
     pub(super) fn of(
         &mut self,
@@ -46,7 +45,9 @@ impl<'a> Schemas<'a> {
             return Ok(None);
         }
         let declared = self.manifest.namespaces.iter().find(|declared| declared.name == namespace);
-        let Some(path) = declared.and_then(|declared| declared.schema.as_deref()) else { return Ok(None) };
+        let path = declared
+            .and_then(|declared| declared.schema.as_deref())
+            .ok_or_else(|| PackError::SchemaNotGiven { namespace: namespace.to_owned() })?;
         let pinned = self.pack.schemas.get(path).ok_or_else(|| PackError::SchemaNotPinned { path: path.to_owned() })?;
         let (schema, _) = match self.read.entry(path) {
             Entry::Occupied(known) => known.into_mut(),
@@ -56,14 +57,8 @@ impl<'a> Schemas<'a> {
     }
 
     /// What was read, as the receipt lists it.
-    ///
-    /// # Errors
-    /// [`PackError::SchemaUnused`]: the policy pins one that no packed namespace has.
-    pub(super) fn into_facts(self) -> Result<impl Iterator<Item = Dependency>, PackError> {
-        match self.pack.schemas.keys().find(|path| !self.read.contains_key(path.as_str())) {
-            Some(path) => Err(PackError::SchemaUnused { path: path.clone() }),
-            None => Ok(self.read.into_values().map(|(_, fact)| fact)),
-        }
+    pub(super) fn into_facts(self) -> impl Iterator<Item = Dependency> {
+        self.read.into_values().map(|(_, fact)| fact)
     }
 }
 

@@ -23,6 +23,8 @@ pub(super) struct SourceProof {
     /// SHA-256 of the commit object's content, hex.
     pub(super) commit_sha256: String,
     pub(super) signature: SignatureFacts,
+    /// Whose the commit's own signature is, where a tag's counted.
+    pub(super) commit_signature: Option<SignatureFacts>,
     committed: UnixMillis,
     tag: Option<TagFacts>,
 }
@@ -37,6 +39,7 @@ impl SourceProof {
             committed_on: self.committed.to_rfc3339(),
             tag: self.tag,
             signature: self.signature,
+            commit_signature: self.commit_signature,
             approvals,
             assurance: Assurance::EnclaveVerified,
         }
@@ -73,9 +76,27 @@ pub(super) fn prove(
         }
     };
     let signature = signature_facts(&verified.map_err(PackError::Signature)?, &signers)?;
+    let commit_signature = if tag.is_some() { signed_by_anybody(policy, &commit)? } else { None };
     let committed = check_age(pack, &commit, now)?;
     let commit_sha256 = hex::encode(Sha256::digest(body));
-    Ok(SourceProof { commit, id: *id, commit_sha256, signature, committed, tag })
+    Ok(SourceProof { commit, id: *id, commit_sha256, signature, commit_signature, committed, tag })
+}
+
+/// Whose signature the commit carries, if it is one by anybody whom the policy names for anything, whenever that key
+/// counted. Nothing is allowed by it: it only keeps that person from approving the commit.
+fn signed_by_anybody(policy: &Policy, commit: &Commit) -> Result<Option<SignatureFacts>, PackError> {
+    let everybody: Vec<_> = policy.source.signers.iter().collect();
+    let mut allowed = allowed_signers(&everybody)?;
+    for signer in &mut allowed {
+        if signer.cert_authority {
+            signer.principals = vec!["*".to_owned()];
+        }
+        (signer.valid_after, signer.valid_before) = (None, None);
+    }
+    match commit.verify_signature(&allowed, &[]) {
+        Ok(verified) => signature_facts(&verified, &everybody).map(Some),
+        Err(_) => Ok(None),
+    }
 }
 
 /// The policy's signers as OpenSSH's allowed signers, in the same order.
@@ -107,6 +128,7 @@ pub(super) fn signature_facts(verified: &Verified, signers: &[&SourceSigner]) ->
         key_id: certified.key_id.clone(),
         serial: certified.serial,
         principals: certified.principals.clone(),
+        all_principals: certified.all_principals.clone(),
     });
     // the certificate's name for the person, where the policy's is a pattern
     let principal = certificate.as_ref().and_then(|certificate| certificate.principals.first());

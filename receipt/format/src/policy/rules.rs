@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use base64::{Engine, prelude::BASE64_STANDARD};
 
 use super::{
-    Approvals, Pack, Policy, PolicyError,
+    Approvals, Pack, Policy, PolicyError, SourceSigner,
     keys::{Uses, arns, check_arn, check_uses, is_recipient, recipients},
     ssh,
 };
@@ -56,9 +56,7 @@ fn check_source(policy: &Policy) -> Result<(), PolicyError> {
             return Err(value(&at, "name and principal must be one line of text of at most 256 bytes"));
         }
         let blob = ssh::blob(&signer.ssh).map_err(|reason| value(&at, &reason))?;
-        if signer.cert_authority && signer.principal.split(',').any(|pattern| pattern.trim().is_empty()) {
-            return Err(value(&at, "the principal of an authority is one or more patterns, separated by commas"));
-        }
+        check_principal(signer).map_err(|reason| value(&at, reason))?;
         if let (Some(after), Some(before)) = (signer.valid_after, signer.valid_before)
             && after >= before
         {
@@ -124,6 +122,29 @@ fn check_pack(policy: &Policy, pack: &Pack, at: &str) -> Result<(), PolicyError>
         }
     }
     Ok(())
+}
+
+/// A key is one person's, so its principal is a name; an authority's is patterns. OpenSSH's negation is not taken: a
+/// pattern that looked like an exception and was none would let somebody in.
+fn check_principal(signer: &SourceSigner) -> Result<(), &'static str> {
+    let principal = &signer.principal;
+    if principal.contains('!') {
+        return Err("a principal has no !: exceptions are not supported, list who may");
+    }
+    if !signer.cert_authority {
+        let is_name = !principal.contains([',', '*', '?']);
+        return if is_name {
+            Ok(())
+        } else {
+            Err("patterns are for authorities: say cert_authority = true, or name one person")
+        };
+    }
+    let is_pattern = |pattern: &str| !pattern.is_empty() && pattern.trim() == pattern;
+    if principal.split(',').all(is_pattern) {
+        Ok(())
+    } else {
+        Err("the principal of an authority is one or more patterns, separated by commas without space")
+    }
 }
 
 /// Enough people must be named, or nothing could ever be packed.

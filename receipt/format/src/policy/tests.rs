@@ -162,6 +162,12 @@ fn a_signer_has_a_validity_and_an_authority_has_patterns() {
         with("valid_after = 2026-01-01T00:00:00Z"),
         with("valid_after = \"2026-01-01T00:00:00Z\"\nvalid_before = \"2026-01-01T00:00:00Z\""),
         with("cert_authority = true").replace("release@acme.example", "*@acme.example,"),
+        with("cert_authority = true").replace("release@acme.example", "*@acme.example, ci@acme.example"),
+        // OpenSSH would take this for an exception
+        with("cert_authority = true").replace("release@acme.example", "!eve@acme.example,*@acme.example"),
+        // a key is one person's
+        with("").replace("release@acme.example", "*@acme.example"),
+        with("").replace("release@acme.example", "release@acme.example,release@home.example"),
     ] {
         assert!(Policy::parse(bad.as_bytes()).is_err(), "{bad}");
     }

@@ -102,6 +102,7 @@ pub fn pack(
                     fingerprint: FINGERPRINT.into(),
                     certificate: None,
                 },
+                commit_signature: None,
                 approvals: Vec::new(),
                 assurance: Assurance::EnclaveVerified,
             },

@@ -69,6 +69,7 @@ fn certified(principals: &[&str], fingerprint_of: &str) -> SignatureFacts {
             key_id: "laptop".into(),
             serial: 7,
             principals: principals.iter().map(|name| (*name).to_owned()).collect(),
+            all_principals: principals.iter().map(|name| (*name).to_owned()).collect(),
         }),
     }
 }
@@ -168,6 +169,7 @@ fn refuses_certificates_that_do_not_fit() {
     by("signer_principal", with(|signature| signature.certificate.as_mut().unwrap().principals.clear()));
     by("signer_principal", certified(&["eve@evil.example"], "eve"));
     by("signer_principal", certified(&["ci@acme.example", "eve@evil.example"], "eve"));
+    by("signer_principal", with(|signature| signature.certificate.as_mut().unwrap().all_principals.clear()));
     by("signer_scheme", with(|signature| signature.scheme = "ssh-rsa".into()));
     refuses("source_signer", "signer_scheme", |source| source.signature.scheme = "rsa-sha2-512".into());
 }
@@ -214,6 +216,12 @@ fn refuses_approvals_that_do_not_count() {
     with("approver_not_in_policy", |all| all[0].signature.signer = "release".into());
     with("signer_principal", |all| all[0].signature.principal = "eve@acme.example".into());
     with("signer_fingerprint", |all| all[0].signature.fingerprint.clone_from(&fingerprint(ALICE_KEY)));
+    // another name of the same person, which the policy does not ask that authority for
+    with("approval_repeated", |all| {
+        all[1].signature.certificate.as_mut().unwrap().all_principals.push("bob@acme.example".into());
+    });
+    // whoever signed the commit, where a tag counted
+    refuses("source_approvals", "approval_repeated", |source| source.commit_signature = Some(plain("bob", BOB_KEY)));
     // the signer of the commit
     refuses("source_approvals", "approval_repeated", |source| {
         source.signature = plain("alice", ALICE_KEY);

@@ -125,6 +125,7 @@ fn names_key_authority_and_terms() {
         key_id: "alice's laptop".into(),
         serial: 5,
         principals: vec!["alice@example.com".into()],
+        all_principals: vec!["alice@example.com".into(), "release".into()],
         valid_after: 100,
         valid_before: 200,
     };

@@ -70,6 +70,9 @@ pub(super) fn check_approvals(predicate: &PackPredicate, entry: Entry<'_>, start
         });
     };
     let mut seen = names(&predicate.source.signature);
+    if let Some(signature) = &predicate.source.commit_signature {
+        seen.extend(names(signature));
+    }
     for approval in approvals {
         let signature = &approval.signature;
         let approver = entry.policy.approvers_of(entry.pack).find(|approver| approver.name == signature.signer);
@@ -96,7 +99,7 @@ pub(super) fn check_approvals(predicate: &PackPredicate, entry: Entry<'_>, start
 
 /// A key and all names of the person behind it.
 fn names(signature: &SignatureFacts) -> BTreeSet<&str> {
-    let certified = signature.certificate.iter().flat_map(|certificate| &certificate.principals);
+    let certified = signature.certificate.iter().flat_map(|certificate| &certificate.all_principals);
     [&signature.fingerprint, &signature.principal].into_iter().chain(certified).map(String::as_str).collect()
 }
 
@@ -146,7 +149,9 @@ fn check_certificate(
     })?;
     let patterns = signer.patterns();
     let allowed = |name: &String| patterns.iter().any(|pattern| matches(pattern, name));
-    let right = certificate.principals.iter().all(allowed) && certificate.principals.first() == Some(&stated.principal);
+    let all = &certificate.all_principals;
+    let right = certificate.principals.iter().all(|name| allowed(name) && all.contains(name))
+        && certificate.principals.first() == Some(&stated.principal);
     ensure(right, "signer_principal", || {
         format!("{} is no principal that the policy lets {} certify", quote(&stated.principal), signer.name)
     })
