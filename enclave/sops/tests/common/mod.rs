@@ -48,11 +48,25 @@ pub(crate) fn decrypt(bytes: &[u8], format: Format) -> Result<Plain, SopsError> 
     Err(refusal)
 }
 
-/// Whether the values are those of sops's YAML output, comments apart.
+/// Whether the values are those of sops's YAML output, comments apart. The output must have no string of several lines.
 pub(crate) fn same_as_yaml(ours: &[(String, Value)], theirs: &[u8]) -> Result<(), String> {
-    let theirs =
-        packproof_yaml::parse(theirs, &packproof_yaml::Limits::default()).map_err(|error| error.to_string())?;
+    let theirs = std::str::from_utf8(theirs).map_err(|error| error.to_string())?;
+    let theirs = packproof_yaml::parse(without_comment_lines(theirs).as_bytes(), &packproof_yaml::Limits::default())
+        .map_err(|error| error.to_string())?;
     same_node_map(ours, &theirs)
+}
+
+/// Go's writer puts the comment of an empty map or list between its brackets, and the closing one where YAML has none: at
+/// the indentation of the key.
+fn without_comment_lines(text: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
+        match lines.last_mut() {
+            Some(last) if matches!(line.trim(), "}" | "]") => last.push_str(line.trim()),
+            _ => lines.push(line.to_owned()),
+        }
+    }
+    lines.join("\n") + "\n"
 }
 
 fn same_node_map(ours: &[(String, Value)], theirs: &Node) -> Result<(), String> {
