@@ -129,7 +129,7 @@ fn resolve(scalar: Scalar) -> Result<Yaml, DocumentError> {
 }
 
 /// The number a plain scalar stands for, if it is one.
-fn plain_number(text: &str) -> Option<f64> {
+pub(crate) fn plain_number(text: &str) -> Option<f64> {
     if let Some(digits) = text.strip_prefix("0o") {
         return number::radix(digits, 8);
     }

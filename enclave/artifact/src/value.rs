@@ -13,6 +13,7 @@ use std::fmt;
 
 use packproof_secret::SecretString;
 
+use crate::core_schema::plain_number;
 use crate::matrix::CellFormat;
 use crate::number;
 
@@ -51,6 +52,8 @@ pub enum ValueError {
     NonFinite,
     /// The text `<<` in a YAML cell: Clef makes `Symbol(<<)` of it.
     MergeIndicator,
+    /// A text in a YAML cell that `sops decrypt` prints so that Clef reads another: see [`reads_back`].
+    NotAsPrinted,
 }
 
 /// The largest integer up to which a double holds every integer.
@@ -66,6 +69,7 @@ pub fn to_clef_string(value: Scalar<'_>, format: CellFormat) -> Result<SecretStr
         Scalar::Bool(true) => "true".to_owned(),
         Scalar::Bool(false) => "false".to_owned(),
         Scalar::Str("<<") if format == CellFormat::Yaml => return Err(ValueError::MergeIndicator),
+        Scalar::Str(text) if format == CellFormat::Yaml && !reads_back(text) => return Err(ValueError::NotAsPrinted),
         Scalar::Str(text) | Scalar::Time(text) => text.to_owned(),
         Scalar::Int(int) if int.unsigned_abs() > MAX_EXACT_INT => return Err(ValueError::IntBeyond2Pow53),
         Scalar::Int(int) => int.to_string(),
@@ -75,6 +79,30 @@ pub fn to_clef_string(value: Scalar<'_>, format: CellFormat) -> Result<SecretStr
         Scalar::Map => return Err(ValueError::Map),
     };
     Ok(text.into())
+}
+
+/// Whether a text of a YAML cell, a value or a key, is still itself after sops printed it and Clef read that.
+///
+/// Clef packs what it reads from the YAML that `sops decrypt` prints, and the two libraries disagree about three kinds of
+/// text, as measured with sops 3.11 and npm `yaml` 2:
+///
+/// * what is a number to JavaScript and too large for Go, so that Go prints it without quotes: `0x` with more than 64
+///   bits (an Ethereum key becomes `3.4e+76`), `1e400` (`Infinity`);
+/// * a tab in front of several lines, for which sops prints `null`;
+/// * U+2028 and U+2029, at which sops folds the line; U+0085 beside them forces quotes.
+pub fn reads_back(text: &str) -> bool {
+    let is_beyond = match (text.strip_prefix("0x"), text.strip_prefix("0o")) {
+        (Some(digits), _) => digits.trim_start_matches('0').len() > 16,
+        (_, Some(digits)) => {
+            let digits = digits.trim_start_matches('0');
+            digits.len() > 22 || digits.len() == 22 && !digits.starts_with('1')
+        }
+        _ => !text.contains(".i") && !text.contains(".I") && plain_number(text).is_some_and(f64::is_infinite),
+    };
+    let is_lost_number = is_beyond && plain_number(text).is_some();
+    let is_lost_tab = text.starts_with('\t') && text.contains('\n');
+    let is_folded = text.contains(['\u{2028}', '\u{2029}']) && !text.contains('\u{85}');
+    !(is_lost_number || is_lost_tab || is_folded)
 }
 
 /// Whether Clef cannot pack a cell with this key: `__proto__` vanishes, the other names of `Object.prototype` collide,
@@ -109,6 +137,7 @@ impl ValueError {
             Self::IntBeyond2Pow53 => "value_int_beyond_2_pow_53",
             Self::NonFinite => "value_non_finite",
             Self::MergeIndicator => "value_merge_indicator",
+            Self::NotAsPrinted => "value_not_as_printed",
         }
     }
 }
@@ -120,6 +149,7 @@ impl fmt::Display for ValueError {
             Self::List => "a value is a list; write it as one string",
             Self::IntBeyond2Pow53 => "an integer is beyond 2^53 and would be rounded; quote it",
             Self::NonFinite => "a number is infinite or not a number; quote it",
+            Self::NotAsPrinted => "a text is one that sops prints and Clef then reads otherwise; use a JSON cell",
             Self::MergeIndicator => "a value is << in a YAML cell, which Clef cannot read; use another value",
         })
     }
@@ -141,6 +171,47 @@ mod tests {
             assert_eq!(yaml(Scalar::Str(text)).unwrap(), text);
         }
         assert_eq!(yaml(Scalar::Time("2026-01-02T00:00:00Z")).unwrap(), "2026-01-02T00:00:00Z");
+    }
+
+    /// Each measured: `sops encrypt`, `sops decrypt`, npm `yaml`, `String()`.
+    #[test]
+    fn texts_that_clef_would_read_otherwise_are_refused_in_yaml() {
+        let key = "0x4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318";
+        let octal = format!("0o{}", "7".repeat(22));
+        for text in [
+            key,
+            &octal,
+            "0o2000000000000000000000",
+            "12e4567",
+            "1e400",
+            "+5e999",
+            "-.5e999",
+            "\ta\nb",
+            "a\u{2028}b",
+            "\u{2029}",
+        ] {
+            assert_eq!(yaml(Scalar::Str(text)), Err(ValueError::NotAsPrinted), "{text:?}");
+            assert!(!reads_back(text));
+            assert_eq!(to_clef_string(Scalar::Str(text), CellFormat::Json).unwrap().expose(), text);
+        }
+        assert_eq!(yaml(Scalar::Str(&"9".repeat(310))), Err(ValueError::NotAsPrinted));
+        for text in [
+            "0xffffffffffffffff",
+            "0x00000000000000000000000000000001",
+            "0o1777777777777777777777",
+            "0xzz4c0883a69102937d6231471b5dbb62",
+            "4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318",
+            ".inf",
+            "-.Inf",
+            "1e308",
+            "1e-400",
+            "18446744073709551616",
+            "\ta",
+            "a\n\tb",
+            "a\u{2028}b\u{2029}c\u{85}d",
+        ] {
+            assert_eq!(yaml(Scalar::Str(text)).unwrap(), text);
+        }
     }
 
     #[test]

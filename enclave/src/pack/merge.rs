@@ -5,7 +5,7 @@ use packproof_artifact::{
     matrix::CellFormat,
     plaintext::PlaintextBuilder,
     schema::Schema,
-    value::{Scalar, to_clef_string},
+    value::{Scalar, reads_back, to_clef_string},
 };
 use packproof_secret::{SecretBytes, SecretString};
 use packproof_sops::Value;
@@ -64,6 +64,9 @@ fn merge_file(
     entries: &[(String, Value)],
     schema: Option<&Schema>,
 ) -> Option<()> {
+    if format == CellFormat::Yaml && !entries.iter().all(|(key, _)| reads_back(key)) {
+        return None;
+    }
     let text = |(_, value): &(String, Value)| to_clef_string(scalar(value)?, format).ok();
     let texts: Vec<SecretString> = entries.iter().map(text).collect::<Option<_>>()?;
     let pairs = || entries.iter().zip(&texts).map(|((key, _), text)| (key.as_str(), text.expose()));

@@ -138,6 +138,13 @@ fn advise_on_pack(policy: &Policy, pack: &Pack, all: &mut Vec<Advice>) {
             "missing_cells = \"refuse\" refuses such a commit",
         );
     }
+    if pack.missing_cells == MissingCells::Skip && !pack.schemas.is_empty() {
+        add(
+            "absent_cells_have_no_schema",
+            "a key that a schema requires can be gone with its whole cell".to_owned(),
+            "missing_cells = \"refuse\" beside schemas",
+        );
+    }
     if !pack.only_recipients {
         add(
             "others_may_open",

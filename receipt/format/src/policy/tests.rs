@@ -182,6 +182,7 @@ fn schemas_are_paths_with_digests() {
     for bad in [
         format!("schemas = {{ \"../stripe.yaml\" = \"{digest}\" }}"),
         format!("schemas = {{ \"/stripe.yaml\" = \"{digest}\" }}"),
+        format!("schemas = {{ \"secrets/stripe/dev.clef-meta.yaml\" = \"{digest}\" }}"),
         format!("schemas = {{ \"stripe.yaml\" = \"{}\" }}", digest.to_uppercase()),
         format!("schemas = {{ \"stripe.yaml\" = \"{}\" }}", &digest[2..]),
     ] {
