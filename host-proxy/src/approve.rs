@@ -14,13 +14,11 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use packproof_receipt::{
     approval::{APPROVAL_NAMESPACE, Approval},
     policy::{MAX_POLICY_BYTES, Policy},
-    time::UnixMillis,
 };
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -29,6 +27,7 @@ pub use self::error::ApprovalError;
 pub(crate) use self::file::{MAX_APPROVAL_BYTES, read_for};
 use crate::{
     Error,
+    clock::now,
     collect::{Wanted, collect},
     files,
     git::Repository,
@@ -161,9 +160,4 @@ fn sign(key: &Path, text: &str) -> Result<String, Error> {
 
 fn sha256(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
-}
-
-fn now() -> UnixMillis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -4,17 +4,16 @@ use std::{
     ffi::{OsStr, OsString},
     io::Write,
     process::ExitCode,
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use clap::{Parser, Subcommand};
-use packproof_receipt::time::UnixMillis;
 use packproof_wire::{Credentials, Request};
 use serde::de::DeserializeOwned;
 
 use crate::{
     Error, approve, attest,
     client::{self, EnclaveAddress, Timeouts},
+    clock::now,
     credentials::{CredentialsError, IMDS, Provider},
     inspect, kms_policy, open,
     output::{self, Report},
@@ -92,10 +91,8 @@ impl Host<'_> {
     /// [`Error::Credentials`].
     pub(crate) fn credentials(&self) -> Result<Credentials, Error> {
         let provider = Provider::from_env(self.env, IMDS)?;
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = UnixMillis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX));
         let runtime = event_loop().map_err(CredentialsError::Io)?;
-        Ok(runtime.block_on(provider.current(now))?)
+        Ok(runtime.block_on(provider.current(now()))?)
     }
 
     /// The enclave that was named.

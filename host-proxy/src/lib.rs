@@ -19,6 +19,7 @@ pub mod approve;
 mod attest;
 pub mod cli;
 pub mod client;
+mod clock;
 pub mod collect;
 pub mod credentials;
 pub mod egress;

@@ -16,7 +16,6 @@ mod signature;
 use std::{
     ffi::{OsStr, OsString},
     path::{Path, PathBuf},
-    time::SystemTime,
 };
 
 use packproof_artifact::{
@@ -34,6 +33,7 @@ use signature::VerifyKey;
 use crate::{
     Error,
     cli::Host,
+    clock::now,
     files,
     output::{Report, printable_line},
 };
@@ -90,9 +90,7 @@ struct Surroundings<'a> {
 /// # Errors
 /// [`Error::CannotRead`], [`Error::FileTooLong`], [`Error::Artifact`], [`Error::Usage`], [`Error::Open`].
 pub(crate) fn open(args: &OpenArgs, host: &Host<'_>) -> Result<Report, Error> {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let now = UnixMillis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX));
-    open_in(args, &Surroundings { env: &|name| host.var(name), now, aws: OsStr::new("aws") })
+    open_in(args, &Surroundings { env: &|name| host.var(name), now: now(), aws: OsStr::new("aws") })
 }
 
 fn open_in(args: &OpenArgs, around: &Surroundings<'_>) -> Result<Report, Error> {

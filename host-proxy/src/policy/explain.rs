@@ -3,10 +3,7 @@
 //! The enclave decides; this says beforehand what it will see. Each entry is judged to the end, so that everything that
 //! would be refused is named at once.
 
-use std::{
-    path::PathBuf,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::path::PathBuf;
 
 use packproof_artifact::{
     manifest::{KmsProvider, Manifest, Target as ManifestTarget},
@@ -16,7 +13,7 @@ use packproof_artifact::{
     sidecar::{pending_keys, sidecar_path},
 };
 use packproof_gitobj::{
-    Commit, Kind, Limits, Lookup, Mode, ObjectBag, ObjectFormat, ObjectId, Tag, lookup,
+    Commit, Kind, Limits, Lookup, Mode, ObjectBag, ObjectFormat, ObjectId, Tag, Trees,
     sshsig::{AllowedSigner, PublicKey, SshSigError, Verified},
 };
 use packproof_receipt::{
@@ -31,6 +28,7 @@ use sha2::{Digest, Sha256};
 use super::unborn;
 use crate::{
     Error,
+    clock::now,
     collect::{MARKER_PATH, Wanted, collect},
     git::Repository,
     output::{Report, printable_line},
@@ -190,45 +188,75 @@ fn judge_objects(
     judge_signature(policy, pack, &bag, (&id, &parsed), tag, judgement)?;
     judge_age(pack, parsed.committer.unix_seconds(), judgement);
 
-    let read = |path: &str| read_file(&bag, &parsed.tree, path, &limits);
-    match read(MARKER_PATH)? {
+    let mut files = Files { bag: &bag, tree: parsed.tree, trees: Trees::new(&bag, &limits) };
+    match files.read(MARKER_PATH)? {
         Some(marker) if marker.strip_suffix(b"\n").unwrap_or(marker) == policy.source.repository.as_bytes() => {}
         Some(_) => {
             judgement.refuse("wrong_repository", format!("{MARKER_PATH} names another repository than the policy"))
         }
         None => judgement.refuse("repository_marker_missing", format!("the commit holds no file {MARKER_PATH}")),
     }
-    let Some(manifest) = read(&policy.source.manifest)? else { return Ok(()) };
+    let Some(manifest) = files.read(&policy.source.manifest)? else { return Ok(()) };
     let manifest = Manifest::parse(manifest).map_err(Error::Manifest)?;
     judge_manifest(pack, &manifest, judgement);
     for cell in matrix::cells(&manifest, &pack.identity, &pack.environment).map_err(Error::Matrix)? {
-        let content = match lookup(&bag, &parsed.tree, &cell.path, &limits).map_err(Error::Object)? {
-            Lookup::Found { mode: Mode::File | Mode::Executable, .. } => read(&cell.path)?,
-            Lookup::Found { .. } => {
+        let content = match files.at(&cell.path)? {
+            At::File(content) => Some(content),
+            At::NotRegular => {
                 judgement.refuse("cell_not_regular", format!("{} is not a regular file", cell.path));
                 continue;
             }
-            Lookup::Absent => None,
+            At::Absent => None,
         };
-        let is_there = content.is_some();
         judge_cell(pack, &cell, content, judgement);
-        if is_there {
-            judge_schema(pack, &manifest, &cell, &read, judgement)?;
-            judge_sidecar(pack, &cell, &read, judgement)?;
+        if content.is_some() {
+            judge_schema(pack, &manifest, &cell, &mut files, judgement)?;
+            judge_sidecar(pack, &cell, &mut files, judgement)?;
         }
     }
     Ok(())
 }
 
-/// Reads a regular file of the commit.
-type Read<'r, 'b> = dyn Fn(&str) -> Result<Option<&'b [u8]>, Error> + 'r;
+/// The files of the commit; each tree is parsed once.
+struct Files<'a> {
+    bag: &'a ObjectBag,
+    tree: ObjectId,
+    trees: Trees<'a>,
+}
+
+/// What stands at a path.
+enum At<'a> {
+    File(&'a [u8]),
+    NotRegular,
+    Absent,
+}
+
+impl<'a> Files<'a> {
+    fn at(&mut self, path: &str) -> Result<At<'a>, Error> {
+        match self.trees.lookup(&self.tree, path).map_err(Error::Object)? {
+            Lookup::Found { mode: Mode::File | Mode::Executable, id } => {
+                self.bag.get(Kind::Blob, &id).map(At::File).map_err(Error::Object)
+            }
+            Lookup::Found { .. } => Ok(At::NotRegular),
+            Lookup::Absent => Ok(At::Absent),
+        }
+    }
+
+    /// The content of a regular file; `None` when something else or nothing is there.
+    fn read(&mut self, path: &str) -> Result<Option<&'a [u8]>, Error> {
+        match self.at(path)? {
+            At::File(content) => Ok(Some(content)),
+            At::NotRegular | At::Absent => Ok(None),
+        }
+    }
+}
 
 /// That a schema is the pinned one; whether the values satisfy it, only the enclave sees.
 fn judge_schema(
     pack: &Pack,
     manifest: &Manifest,
     cell: &CellPath,
-    read: &Read<'_, '_>,
+    files: &mut Files<'_>,
     judgement: &mut Judgement,
 ) -> Result<(), Error> {
     if pack.schemas.is_empty() {
@@ -243,7 +271,7 @@ fn judge_schema(
         judgement.refuse("schema_not_pinned", format!("schema {path} is not pinned by the policy"));
         return Ok(());
     };
-    match read(path)? {
+    match files.read(path)? {
         None => judgement.refuse("schema_missing", format!("the commit holds no file {path}")),
         Some(bytes) if hex::encode(Sha256::digest(bytes)) != *pinned => {
             judgement.refuse("schema_changed", format!("schema {path} is not the one that the policy pins"));
@@ -256,10 +284,10 @@ fn judge_schema(
     Ok(())
 }
 
-fn judge_sidecar(pack: &Pack, cell: &CellPath, read: &Read<'_, '_>, judgement: &mut Judgement) -> Result<(), Error> {
+fn judge_sidecar(pack: &Pack, cell: &CellPath, files: &mut Files<'_>, judgement: &mut Judgement) -> Result<(), Error> {
     let Some(rule) = pack.pending else { return Ok(()) };
     let path = sidecar_path(&cell.path);
-    let Some(bytes) = read(&path)? else { return Ok(()) };
+    let Some(bytes) = files.read(&path)? else { return Ok(()) };
     match pending_keys(bytes) {
         Err(error) => judgement.refuse(error.code(), format!("{path}: {error}")),
         Ok(keys) if keys.is_empty() => {}
@@ -452,19 +480,4 @@ fn name(entry: &KeyEntry) -> String {
         KeyEntry::Other { kind, id } => format!("{kind} {id}"),
         _ => "a key of another kind".to_owned(),
     }
-}
-
-/// The content of a regular file; `None` when something else or nothing is there.
-fn read_file<'a>(bag: &'a ObjectBag, tree: &ObjectId, path: &str, limits: &Limits) -> Result<Option<&'a [u8]>, Error> {
-    match lookup(bag, tree, path, limits).map_err(Error::Object)? {
-        Lookup::Found { mode: Mode::File | Mode::Executable, id } => {
-            bag.get(Kind::Blob, &id).map(Some).map_err(Error::Object)
-        }
-        _ => Ok(None),
-    }
-}
-
-fn now() -> UnixMillis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
