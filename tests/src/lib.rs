@@ -14,6 +14,7 @@
 //! | [`wire`] | the protocol spoken byte by byte, as a hostile host would |
 //! | [`cheat`] | a KMS that alters answers behind a trusted certificate |
 //! | [`canary`] | values that must be nowhere |
+//! | [`table`] | pages that list attacks, and whether they are true |
 //! | [`demo`] | the cells and keys that real sops made |
 #![forbid(unsafe_code)]
 
@@ -26,5 +27,6 @@ pub mod people;
 pub mod process;
 pub mod programs;
 pub mod repo;
+pub mod table;
 pub mod wire;
 pub mod world;
